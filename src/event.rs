@@ -1,0 +1,261 @@
+//! What work tells its watchers: plain values, made by the working modules and shown by `report`.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use serde::Serialize;
+use thiserror::Error;
+
+/// How far an attempt to run a command on an instance got. In the order in which they happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The frontend's name is turned into an address.
+    Resolve,
+    /// TCP connection.
+    Connect,
+    /// The server's identification line is awaited (RFC 4253 section 4.2).
+    Banner,
+    /// Key exchange (RFC 4253 section 7).
+    KeyExchange,
+    /// The server's host key is checked.
+    HostKey,
+    /// User authentication (RFC 4252).
+    Auth,
+    /// A session channel is opened and the command or shell requested (RFC 4254).
+    Channel,
+    /// The command runs.
+    Command,
+}
+
+/// The stage as it is named in outputs: `key exchange`.
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Banner => "banner",
+            Self::KeyExchange => "key exchange",
+            Self::HostKey => "host key",
+            Self::Auth => "auth",
+            Self::Channel => "channel",
+            Self::Command => "command",
+        })
+    }
+}
+
+/// Why an instance gave no exit status: the stage that failed, what happened, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{stage}: {message}")]
+pub struct Failure {
+    /// Where it ended.
+    pub stage: Stage,
+    /// What happened, in a few words without the instance's name, so that equal causes compare equal.
+    pub message: String,
+    /// The next thing to do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(stage: Stage, message: impl Into<String>) -> Self {
+        Self { stage, message: message.into(), hint: None }
+    }
+
+    /// The same failure with the next thing to do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// How a remote command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Exit {
+    /// With an exit status.
+    Status(u32),
+    /// By a signal, named without `SIG` (RFC 4254 section 6.10).
+    Signal(String),
+}
+
+impl Exit {
+    /// The status as a shell would give it: 128 + number for a signal it knows, else 255.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self {
+            // ssh(1) passes the low byte on, as exit(3) would.
+            Self::Status(status) => (status & 0xff) as u8,
+            Self::Signal(name) => signal_number(name).map_or(255, |n| 128 + n),
+        }
+    }
+
+    /// True for status 0.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        *self == Self::Status(0)
+    }
+}
+
+/// `exit 2` or `signal TERM`.
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "exit {status}"),
+            Self::Signal(name) => write!(f, "signal {name}"),
+        }
+    }
+}
+
+/// The numbers that POSIX shells have in common, for the signals of RFC 4254.
+fn signal_number(name: &str) -> Option<u8> {
+    Some(match name {
+        "HUP" => 1,
+        "INT" => 2,
+        "QUIT" => 3,
+        "ILL" => 4,
+        "ABRT" => 6,
+        "FPE" => 8,
+        "KILL" => 9,
+        "SEGV" => 11,
+        "PIPE" => 13,
+        "ALRM" => 14,
+        "TERM" => 15,
+        _ => return None,
+    })
+}
+
+/// What became of one instance in a fan-out. Every instance gets exactly one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The command ran to its end.
+    Exited(Exit),
+    /// It did not: unreachable, refused, timed out or cut off.
+    Error(Failure),
+    /// It was never started; why.
+    Skipped(String),
+}
+
+impl Outcome {
+    /// The outcome's name in JSON: `ok`, `failed` (the command said so), `error` (there was no
+    /// command, or no end of it), `skipped`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Exited(exit) if exit.is_success() => "ok",
+            Self::Exited(_) => "failed",
+            Self::Error(_) => "error",
+            Self::Skipped(_) => "skipped",
+        }
+    }
+
+    /// True where the command ended with status 0.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        matches!(self, Self::Exited(exit) if exit.is_success())
+    }
+}
+
+/// Which of a command's two outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What a fan-out tells while it runs. Instances are named by their place in the list of work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FanoutEvent {
+    /// Work on the instance began.
+    Started {
+        /// Which instance.
+        index: usize,
+    },
+    /// The command printed.
+    Output {
+        /// Which instance.
+        index: usize,
+        /// Where to.
+        stream: Stream,
+        /// What: raw bytes of a remote, not to be shown uncleaned.
+        bytes: Bytes,
+    },
+    /// The instance's one outcome.
+    Finished {
+        /// Which instance.
+        index: usize,
+        /// What became of it.
+        outcome: Outcome,
+        /// From its start, zero for a skipped one.
+        duration: Duration,
+    },
+    /// No more instances are started; those named still run.
+    Draining {
+        /// Which still run.
+        running: Vec<usize>,
+    },
+}
+
+/// The result of one probe of one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeOutcome {
+    /// The port answered the SYN.
+    Answered {
+        /// The round-trip time of the handshake; `None` where a SYN was sent again and the time of
+        /// the one that was answered can't be told.
+        rtt: Option<Duration>,
+        /// Who measured it.
+        clock: Clock,
+        /// SYNs that had to be sent again before the answer.
+        retransmitted: u32,
+    },
+    /// The port was refused (RST), as long after the SYN, by the program's clock.
+    Refused {
+        /// Time from SYN to refusal.
+        after: Duration,
+    },
+    /// Nothing came back within the time limit.
+    TimedOut,
+    /// A router, a firewall or this machine's own routing said that there is no way.
+    Unreachable(String),
+    /// The name of the frontend has no address.
+    NotResolved(String),
+    /// We could not try: no file handle, no local port. Ours, never counted as loss.
+    NotSent(String),
+}
+
+/// Whose clock a round-trip time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clock {
+    /// The kernel's own measure of the handshake (`TCP_INFO`).
+    Kernel,
+    /// This program's monotonic clock, which includes the wait until it got to run.
+    Monotonic,
+}
+
+/// What the prober tells while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeEvent {
+    /// Which endpoint, by its place in the list of work.
+    pub index: usize,
+    /// Warm-up probes are shown but not counted.
+    pub warm_up: bool,
+    /// What came of it.
+    pub outcome: ProbeOutcome,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_become_statuses_as_a_shell_would_say_them() {
+        assert_eq!(Exit::Status(7).status(), 7);
+        assert_eq!(Exit::Status(256 + 3).status(), 3);
+        assert_eq!(Exit::Signal("TERM".into()).status(), 143);
+        assert_eq!(Exit::Signal("NONSENSE@example.com".into()).status(), 255);
+    }
+}

@@ -1,0 +1,3 @@
+//! The `vmssh` program: everything is in the library.
+
+fn main() {}

@@ -1,0 +1,336 @@
+use std::{fmt::Write as _, str::FromStr};
+
+use thiserror::Error;
+
+use super::{BackendPort, Endpoint, Entry, InstanceId, NatMap};
+
+/// A set of instances as it is typed: `3`, `0-9,12`, `web_*`, `!4` (all but), joined by commas.
+///
+/// Terms with `!` take away from what the others give, or from all where there are no others. Names
+/// compare without case, as Azure's do; `*` stands for any text, `?` for one character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceSet {
+    give: Vec<Term>,
+    take: Vec<Term>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Term {
+    Range(u64, u64),
+    Pattern(String),
+    Exact(String),
+}
+
+/// Why a text is not an instance set.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InstanceSetError {
+    /// Nothing between two commas, or nothing at all.
+    #[error("the instance set \"{0}\" has an empty part")]
+    Empty(String),
+    /// A range that ends before it starts.
+    #[error("the instance range \"{0}\" ends before it starts")]
+    Backwards(String),
+    /// `@failed` and its kin need a saved last run.
+    #[error("\"{0}\" names a set from the last run, and vmssh does not keep runs yet")]
+    LastRun(String),
+}
+
+/// Why a set names nothing that can be dialled on a map.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SelectError {
+    /// A part of the set matches no instance of the map.
+    #[error("there is no instance \"{wanted}\" on this map; there are {there}")]
+    NoSuchInstance {
+        /// The part, as typed.
+        wanted: String,
+        /// The instances that are there, as a set.
+        there: String,
+    },
+    /// The map has possible ports only, and the set asks for instances by name.
+    #[error("the document gives possible ports only, so which one is instance \"{0}\"'s can't be told")]
+    OnlyPossible(String),
+    /// The set took every instance away, or the map is empty.
+    #[error("no instance is left to work on")]
+    Nothing,
+    /// The instances are there, but not with the wanted backend port.
+    #[error(
+        "none of the selected instances has a rule for backend port {wanted}; there are rules for {there}"
+    )]
+    NoSuchBackendPort {
+        /// The wanted port.
+        wanted: BackendPort,
+        /// The backend ports that the map has.
+        there: String,
+    },
+    /// Endpoints are known only by port: their address is not.
+    #[error("the address of the frontend is not known")]
+    NoAddress,
+}
+
+impl InstanceSet {
+    /// The set of all instances.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { give: Vec::new(), take: Vec::new() }
+    }
+
+    fn contains(&self, entry: &Entry) -> bool {
+        (self.give.is_empty() || self.give.iter().any(|t| t.matches(entry)))
+            && !self.take.iter().any(|t| t.matches(entry))
+    }
+}
+
+impl FromStr for InstanceSet {
+    type Err = InstanceSetError;
+
+    fn from_str(text: &str) -> Result<Self, InstanceSetError> {
+        let mut set = Self::all();
+        for part in text.split(',').map(str::trim) {
+            let (side, part) = match part.strip_prefix('!') {
+                Some(rest) => (&mut set.take, rest),
+                None => (&mut set.give, part),
+            };
+            if part.is_empty() {
+                return Err(InstanceSetError::Empty(text.into()));
+            }
+            side.push(part.parse()?);
+        }
+        Ok(set)
+    }
+}
+
+impl FromStr for Term {
+    type Err = InstanceSetError;
+
+    fn from_str(part: &str) -> Result<Self, InstanceSetError> {
+        if part.starts_with('@') {
+            return Err(InstanceSetError::LastRun(part.into()));
+        }
+        if let Some((low, high)) = part.split_once('-')
+            && let (Ok(low), Ok(high)) = (low.parse(), high.parse())
+        {
+            return if low <= high {
+                Ok(Self::Range(low, high))
+            } else {
+                Err(InstanceSetError::Backwards(part.into()))
+            };
+        }
+        Ok(if part.contains(['*', '?']) {
+            Self::Pattern(part.to_lowercase())
+        } else {
+            Self::Exact(part.to_lowercase())
+        })
+    }
+}
+
+impl Term {
+    fn matches(&self, entry: &Entry) -> bool {
+        let id = entry.instance.as_ref();
+        let names = [id.map(InstanceId::as_str), entry.name.as_deref()];
+        let mut names = names.into_iter().flatten().map(str::to_lowercase);
+        match self {
+            Self::Range(low, high) => {
+                id.and_then(InstanceId::number).is_some_and(|n| (*low..=*high).contains(&n))
+            }
+            Self::Exact(wanted) => names.any(|name| name == *wanted),
+            Self::Pattern(pattern) => names.any(|name| glob(pattern.as_bytes(), name.as_bytes())),
+        }
+    }
+}
+
+impl std::fmt::Display for Term {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Range(low, high) => write!(f, "{low}-{high}"),
+            Self::Pattern(text) | Self::Exact(text) => f.write_str(text),
+        }
+    }
+}
+
+/// `*` and `?` matching in time linear in pattern times name: on a mismatch only the last star is
+/// tried again, one character further.
+fn glob(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut star = None;
+    while n < name.len() {
+        match (pattern.get(p), name.get(n)) {
+            (Some(b'*'), _) => {
+                star = Some((p, n));
+                p += 1;
+            }
+            (Some(b'?'), _) => (p, n) = (p + 1, n + 1),
+            (Some(a), Some(b)) if a == b => (p, n) = (p + 1, n + 1),
+            _ => match &mut star {
+                Some((at, from)) => {
+                    *from += 1;
+                    (p, n) = (*at + 1, *from);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(p).all(|b| *b == b'*')
+}
+
+impl NatMap {
+    /// The endpoints that a set names, in the map's order, those of one backend port where one is
+    /// wanted. Entries whose backend port is not known are taken: the user's word is all there is.
+    ///
+    /// # Errors
+    /// When a part of the set matches no instance (the error says which there are), when nothing is
+    /// left, or when what is left can't be dialled.
+    pub fn select(
+        &self,
+        set: &InstanceSet,
+        backend_port: Option<BackendPort>,
+    ) -> Result<Vec<Endpoint>, SelectError> {
+        self.check_terms(set)?;
+        let mut chosen: Vec<&Entry> = self.entries.iter().filter(|e| set.contains(e)).collect();
+        if chosen.is_empty() {
+            return Err(SelectError::Nothing);
+        }
+        if let Some(wanted) = backend_port {
+            let mut there: Vec<_> = chosen.iter().filter_map(|e| e.backend_port).collect();
+            chosen.retain(|e| e.backend_port.is_none_or(|port| port == wanted));
+            if chosen.is_empty() {
+                there.sort();
+                there.dedup();
+                let there = there.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                return Err(SelectError::NoSuchBackendPort { wanted, there });
+            }
+        }
+        let endpoints: Vec<_> = chosen.into_iter().filter_map(Entry::endpoint).collect();
+        if endpoints.is_empty() { Err(SelectError::NoAddress) } else { Ok(endpoints) }
+    }
+
+    fn check_terms(&self, set: &InstanceSet) -> Result<(), SelectError> {
+        for term in set.give.iter().chain(&set.take) {
+            if self.entries.iter().any(|e| term.matches(e)) {
+                continue;
+            }
+            let ids: Vec<_> = self.instances().into_iter().cloned().collect();
+            return Err(if ids.is_empty() {
+                SelectError::OnlyPossible(term.to_string())
+            } else {
+                SelectError::NoSuchInstance { wanted: term.to_string(), there: display_set(&ids) }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Ids as a set that can be typed again: `0-3,7,web_a`. Runs of two are written out: `1,2`.
+#[must_use]
+pub fn display_set(ids: &[InstanceId]) -> String {
+    let mut ids: Vec<_> = ids.to_vec();
+    ids.sort();
+    ids.dedup();
+    let mut text = String::new();
+    let mut rest = ids.as_slice();
+    while let Some((first, more)) = rest.split_first() {
+        let run = match first.number() {
+            Some(n) => more.iter().zip(n..).take_while(|(id, n)| id.number() == n.checked_add(1)).count(),
+            None => 0,
+        };
+        let comma = if text.is_empty() { "" } else { "," };
+        // Writing to a String can't fail.
+        let _ = match more.get(run.wrapping_sub(1)) {
+            Some(last) if run >= 2 => write!(text, "{comma}{first}-{last}"),
+            _ => write!(text, "{comma}{first}"),
+        };
+        rest = more.get(if run >= 2 { run } else { 0 }..).unwrap_or_default();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::natmap::{Known, Protocol, Via};
+
+    fn map(ids: &[&str]) -> NatMap {
+        let entries = ids
+            .iter()
+            .zip(50000_u64..)
+            .map(|(id, port)| Entry {
+                instance: Some(InstanceId::new(*id)),
+                name: Some(format!("Web_{id}")),
+                address: Some("20.1.2.3".parse().unwrap()),
+                port: port.try_into().unwrap(),
+                backend_port: Some(22.try_into().unwrap()),
+                protocol: Protocol::Tcp,
+                via: Via::NatPool,
+                rule: None,
+                known: Known::Listed,
+            })
+            .collect();
+        NatMap { entries, findings: Vec::new() }
+    }
+
+    fn select(map: &NatMap, set: &str) -> Result<String, String> {
+        let set: InstanceSet = set.parse().map_err(|e: InstanceSetError| e.to_string())?;
+        let chosen = map.select(&set, None).map_err(|e| e.to_string())?;
+        let ids: Vec<_> = chosen.into_iter().filter_map(|e| e.instance).collect();
+        Ok(display_set(&ids))
+    }
+
+    #[test]
+    fn sets_choose_what_they_say() {
+        let map = map(&["0", "1", "2", "3", "5", "12", "web_0e7d4d21"]);
+        for (set, chosen) in [
+            ("3", "3"),
+            ("0-3,12", "0-3,12"),
+            ("!3", "0-2,5,12,web_0e7d4d21"),
+            ("0-5,!1-2", "0,3,5"),
+            ("web_?", "0-3,5"),
+            ("WEB_5", "5"),
+            ("*4d2*", "web_0e7d4d21"),
+            ("4-9", "5"),
+            (" 1 , 2 ", "1,2"),
+        ] {
+            assert_eq!(select(&map, set), Ok(chosen.into()), "{set}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_with_what_is() {
+        let map = map(&["0", "1", "2", "7"]);
+        let error = |set: &str| select(&map, set).unwrap_err();
+        assert_eq!(error("4"), "there is no instance \"4\" on this map; there are 0-2,7");
+        assert_eq!(error("!9"), "there is no instance \"9\" on this map; there are 0-2,7");
+        assert_eq!(error("0-7,!0-7"), "no instance is left to work on");
+        assert_eq!(error("3-1"), "the instance range \"3-1\" ends before it starts");
+        assert_eq!(error("1,,2"), "the instance set \"1,,2\" has an empty part");
+        assert_eq!(
+            error("@failed"),
+            "\"@failed\" names a set from the last run, and vmssh does not keep runs yet"
+        );
+        let rdp = map.select(&InstanceSet::all(), Some(3389.try_into().unwrap())).unwrap_err();
+        assert_eq!(
+            rdp.to_string(),
+            "none of the selected instances has a rule for backend port 3389; there are rules for 22"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_printed_set_reads_back_as_the_same_set(numbers in prop::collection::btree_set(0_usize..60, 1..30)) {
+            let ids: Vec<_> = numbers.iter().map(|n| InstanceId::from(*n)).collect();
+            let names: Vec<_> = ids.iter().map(InstanceId::as_str).collect();
+            let all: Vec<_> = (0..60).map(|n: i32| n.to_string()).collect();
+            let map = map(&all.iter().map(String::as_str).collect::<Vec<_>>());
+            let chosen = map.select(&display_set(&ids).parse().unwrap(), None).unwrap();
+            let chosen: Vec<_> = chosen.iter().map(|e| e.instance.as_ref().unwrap().as_str()).collect();
+            prop_assert_eq!(chosen, names);
+        }
+
+        #[test]
+        fn no_text_makes_reading_a_set_panic(text in "\\PC{0,40}") {
+            if let Ok(set) = text.parse::<InstanceSet>() {
+                let _ = map(&["0", "web_1"]).select(&set, None);
+            }
+        }
+    }
+}
