@@ -3,7 +3,7 @@
 //! Emits events while it runs and knows neither SSH nor the screen. Stopping goes in steps: after
 //! [`Interrupt::drain`] nothing new is started, after [`Interrupt::end`] what runs is ended too.
 
-pub mod command;
+// pub mod command;
 
 use std::{collections::HashMap, future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -236,7 +236,10 @@ mod tests {
         let outcomes = run(job, 3, parallel(1), &interrupt, events).await;
         watcher.await.unwrap();
         assert!(matches!(&outcomes[0], Outcome::Error(f) if f.message == "interrupted"));
-        assert_eq!(outcomes[1..], [Outcome::Skipped("not started".into()), Outcome::Skipped("not started".into())]);
+        assert_eq!(
+            outcomes[1..],
+            [Outcome::Skipped("not started".into()), Outcome::Skipped("not started".into())]
+        );
     }
 
     #[tokio::test]

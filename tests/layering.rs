@@ -25,8 +25,18 @@ const FORBIDDEN: [(&str, &[&str]); 3] = [
     (
         "ground",
         &[
-            "std::fs", "std::env", "std::process", "std::thread", "std::io", "Instant::now", "SystemTime",
-            "tokio", "russh", "clap", "socket2", "async fn",
+            "std::fs",
+            "std::env",
+            "std::process",
+            "std::thread",
+            "std::io",
+            "Instant::now",
+            "SystemTime",
+            "tokio",
+            "russh",
+            "clap",
+            "socket2",
+            "async fn",
         ],
     ),
     ("io", &["clap", "comfy_table", "indicatif", "process::exit"]),
@@ -119,7 +129,9 @@ fn arrows_point_down_and_nothing_forbidden_is_named() {
         }
         let name = LAYERS[layer].0;
         let forbidden = FORBIDDEN.iter().filter(|(l, _)| *l == name).flat_map(|(_, words)| *words);
-        wrong.extend(forbidden.filter(|w| code.contains(**w)).map(|w| format!("{shown}: `{w}` in layer {name}")));
+        wrong.extend(
+            forbidden.filter(|w| code.contains(**w)).map(|w| format!("{shown}: `{w}` in layer {name}")),
+        );
         if code.contains("russh::") && !RUSSH.contains(&module.as_str()) {
             wrong.push(format!("{shown}: russh outside of {RUSSH:?}"));
         }
@@ -132,6 +144,7 @@ fn arrows_point_down_and_nothing_forbidden_is_named() {
 
 #[test]
 fn grouped_imports_are_seen() {
-    let named = modules_named("use crate::{event::{Exit, Stage}, natmap::InstanceId};\nuse crate::clean::clean;");
+    let named =
+        modules_named("use crate::{event::{Exit, Stage}, natmap::InstanceId};\nuse crate::clean::clean;");
     assert_eq!(named.into_iter().collect::<Vec<_>>(), ["clean", "event", "natmap"]);
 }

@@ -219,7 +219,7 @@ impl NatMap {
     }
 }
 
-/// Ids as a set that can be typed again: `0-3,7,web_a`. Runs of two are written out: `1,2`.
+/// Ids as a set that can be typed again: `0-3,7,web_a`.
 #[must_use]
 pub fn display_set(ids: &[InstanceId]) -> String {
     let mut ids: Vec<_> = ids.to_vec();
@@ -235,10 +235,10 @@ pub fn display_set(ids: &[InstanceId]) -> String {
         let comma = if text.is_empty() { "" } else { "," };
         // Writing to a String can't fail.
         let _ = match more.get(run.wrapping_sub(1)) {
-            Some(last) if run >= 2 => write!(text, "{comma}{first}-{last}"),
+            Some(last) if run >= 1 => write!(text, "{comma}{first}-{last}"),
             _ => write!(text, "{comma}{first}"),
         };
-        rest = more.get(if run >= 2 { run } else { 0 }..).unwrap_or_default();
+        rest = more.get(run..).unwrap_or_default();
     }
     text
 }
@@ -288,7 +288,7 @@ mod tests {
             ("WEB_5", "5"),
             ("*4d2*", "web_0e7d4d21"),
             ("4-9", "5"),
-            (" 1 , 2 ", "1,2"),
+            (" 1 , 2 ", "1-2"),
         ] {
             assert_eq!(select(&map, set), Ok(chosen.into()), "{set}");
         }
