@@ -3,7 +3,7 @@
 //! Emits events while it runs and knows neither SSH nor the screen. Stopping goes in steps: after
 //! [`Interrupt::drain`] nothing new is started, after [`Interrupt::end`] what runs is ended too.
 
-// pub mod command;
+pub mod command;
 
 use std::{collections::HashMap, future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
 

@@ -5,10 +5,13 @@
 mod fold;
 mod jsonl;
 mod lines;
+mod progress;
 
 use std::io::{self, Write};
 
 use crate::{clean, event::FanoutEvent, natmap::Endpoint};
+
+pub use progress::ExecProgress;
 
 /// How outputs are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
