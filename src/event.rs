@@ -165,6 +165,19 @@ pub enum Stream {
     Stderr,
 }
 
+/// The size of a terminal, as one is told (RFC 4254 section 6.2). Zero is a size that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TerminalSize {
+    /// Characters in a row.
+    pub columns: u32,
+    /// Rows.
+    pub rows: u32,
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+}
+
 /// What a fan-out tells while it runs. Instances are named by their place in the list of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FanoutEvent {

@@ -1,1 +1,5 @@
 //! To be written.
+
+pub mod escape;
+pub mod pty;
+pub mod shell;

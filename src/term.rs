@@ -1,1 +1,63 @@
-//! To be written.
+//! The process's own terminal: raw mode, size, standard streams, signals.
+//!
+//! Whatever way a session ends, the terminal is left as it was found: [`RawMode`] restores it when
+//! dropped and before a panic is reported, and the signals that end a program are [waited
+//! for](Termination) instead of obeyed, so that ending is an ordinary return.
+
+mod raw;
+mod signals;
+mod streams;
+
+use std::io::{self, IsTerminal as _};
+
+pub use self::{
+    raw::{Attributes, RawMode, attributes, suspend},
+    signals::{Termination, resizes},
+    streams::{Writer, stderr, stdin, stdout},
+};
+use crate::event::TerminalSize;
+
+/// True where standard input is a terminal.
+#[must_use]
+pub fn stdin_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// True where standard output is a terminal.
+#[must_use]
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// True where standard error is a terminal.
+#[must_use]
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// The size of the terminal that any of the standard streams is.
+#[cfg(unix)]
+#[must_use]
+pub fn size() -> Option<TerminalSize> {
+    use rustix::termios::{Winsize, tcgetwinsize};
+
+    // The screen that is written to counts; input may come from somewhere else.
+    let Winsize { ws_col, ws_row, ws_xpixel, ws_ypixel } = tcgetwinsize(io::stdout())
+        .or_else(|_| tcgetwinsize(io::stdin()))
+        .or_else(|_| tcgetwinsize(io::stderr()))
+        .ok()?;
+    Some(TerminalSize {
+        columns: ws_col.into(),
+        rows: ws_row.into(),
+        width_px: ws_xpixel.into(),
+        height_px: ws_ypixel.into(),
+    })
+}
+
+/// The size of the terminal that any of the standard streams is.
+#[cfg(not(unix))]
+#[must_use]
+pub fn size() -> Option<TerminalSize> {
+    let (columns, rows) = crossterm::terminal::size().ok()?;
+    Some(TerminalSize { columns: columns.into(), rows: rows.into(), ..TerminalSize::default() })
+}

@@ -1,0 +1,334 @@
+//! One session for a person or a pipe: a shell or a command on an instance, joined to streams.
+//!
+//! Input, output, window changes and what is sent to the channel are four futures that know nothing
+//! of each other, so that none of them can hold another up: output that nobody takes does not stop
+//! `~.`, and input that the instance doesn't read does not stop output.
+//!
+//! A terminal that stands still fills the queue behind it, then the connection's own; the connection
+//! then reads no more, and TCP holds the instance back. Its kernel keeps asking for room, which
+//! keeps the flow alive in the load balancer, and nothing is lost.
+
+use std::{fmt, future::pending, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream::BoxStream};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, client::Msg};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{
+    escape::{Escape, Step},
+    pty::Modes,
+};
+use crate::event::{Exit, Failure, Stage, TerminalSize};
+
+#[cfg(test)]
+mod tests;
+
+/// How long the server may take to grant a terminal or a shell. It runs its login procedures first,
+/// which may have to wait for a home directory on the network.
+const REPLY_LIMIT: Duration = Duration::from_secs(60);
+/// How long the last word to the server may take, where it may never be read.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// Pieces of input that wait for the instance to read them. A person's are keystrokes: as long as
+/// there is room, escapes are still seen among them.
+const TYPED_AHEAD: usize = 1024;
+/// The same for a pipe, whose pieces are large.
+const PIPED_AHEAD: usize = 4;
+/// The stream of standard error (RFC 4254 section 5.2).
+const STDERR: u32 = 1;
+
+/// What is asked of the instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShellRequest {
+    /// The pseudo-terminal; `None` for plain streams, byte for byte.
+    pub pty: Option<PtyRequest>,
+    /// Environment to set. Servers take what they please of it (sshd: `AcceptEnv`) and don't say.
+    pub env: Vec<(String, String)>,
+    /// Shell text to run; `None` for the login shell.
+    pub command: Option<String>,
+    /// The character that begins escapes; `None` for no escapes.
+    pub escape: Option<u8>,
+}
+
+/// A pseudo-terminal like the user's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PtyRequest {
+    /// Its type, as in `TERM`.
+    pub term: String,
+    /// Its size.
+    pub size: TerminalSize,
+    /// Its modes.
+    pub modes: Modes,
+}
+
+/// The streams that a session is joined to.
+pub struct ShellIo {
+    /// What is typed or piped in; closed at its end.
+    pub input: mpsc::Receiver<Bytes>,
+    /// Where the instance's output goes, as it comes.
+    pub stdout: mpsc::Sender<Bytes>,
+    /// Where its standard error goes, and what escapes have to say.
+    pub stderr: mpsc::Sender<Bytes>,
+    /// The sizes that the terminal takes on.
+    pub resizes: BoxStream<'static, TerminalSize>,
+    /// Stops the process and returns when it is continued, with the size that the terminal then has.
+    pub suspend: Option<Suspend>,
+}
+
+/// See [`ShellIo::suspend`].
+pub type Suspend = Box<dyn FnMut() -> Option<TerminalSize> + Send>;
+
+impl fmt::Debug for ShellIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShellIo").finish_non_exhaustive()
+    }
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShellEnd {
+    /// The shell or command ended.
+    Exit(Exit),
+    /// The user had enough: `~.`.
+    Disconnected,
+    /// Nobody takes the output any more. The command may still run.
+    OutputClosed,
+}
+
+/// Runs the request on an open session channel. `lost` tells why the connection ended, when it did.
+async fn drive(
+    mut channel: Channel<Msg>,
+    request: ShellRequest,
+    io: ShellIo,
+    lost: impl FnOnce() -> Option<String>,
+) -> Result<ShellEnd, Failure> {
+    if let Some(pty) = &request.pty {
+        request_pty(&mut channel, pty).await?;
+    }
+    start(&channel, &request).await?;
+    let (reader, writer) = channel.split();
+    let ahead = if request.escape.is_some() { TYPED_AHEAD } else { PIPED_AHEAD };
+    let (queue, queued) = mpsc::channel(ahead);
+    let keyboard = Keyboard {
+        escape: request.escape.map(Escape::new),
+        title: title(&request),
+        queue,
+        notes: io.stderr.clone(),
+        suspend: io.suspend,
+    };
+    let end = tokio::select! {
+        end = receive(reader, io.stdout, io.stderr, lost) => end?,
+        end = keyboard.read(io.input, &writer) => end,
+        never = send(queued, &writer) => match never {},
+        never = resize(io.resizes, &writer) => match never {},
+    };
+    if !matches!(end, ShellEnd::Exit(_)) {
+        // The session may be used for something else, and the instance should know.
+        let _ = timeout(CLOSE_LIMIT, writer.close()).await;
+    }
+    Ok(end)
+}
+
+/// Asks for the terminal and waits for the answer: a program that expects one must not be started without.
+async fn request_pty(channel: &mut Channel<Msg>, pty: &PtyRequest) -> Result<(), Failure> {
+    let TerminalSize { columns, rows, width_px, height_px } = pty.size;
+    channel
+        .request_pty(true, &pty.term, columns, rows, width_px, height_px, pty.modes.as_slice())
+        .await
+        .map_err(|_| gone())?;
+    let answer = async {
+        loop {
+            match channel.wait().await {
+                Some(ChannelMsg::Success) => return Ok(()),
+                Some(ChannelMsg::Failure) => return Err(no_terminal()),
+                Some(ChannelMsg::Close) | None => return Err(gone()),
+                Some(_) => {}
+            }
+        }
+    };
+    timeout(REPLY_LIMIT, answer).await.unwrap_or_else(|_| Err(no_reply("a terminal")))
+}
+
+/// Asks for the shell or command; [`receive`] sees the answer.
+async fn start(channel: &Channel<Msg>, request: &ShellRequest) -> Result<(), Failure> {
+    let sent = async {
+        for (name, value) in &request.env {
+            channel.set_env(false, name, value).await?;
+        }
+        match &request.command {
+            Some(command) => channel.exec(true, command.as_bytes()).await,
+            None => channel.request_shell(true).await,
+        }
+    };
+    sent.await.map_err(|_| gone())
+}
+
+/// Takes what the instance sends until the channel is closed: output may come after the exit status.
+async fn receive(
+    mut reader: ChannelReadHalf,
+    stdout: mpsc::Sender<Bytes>,
+    stderr: mpsc::Sender<Bytes>,
+    lost: impl FnOnce() -> Option<String>,
+) -> Result<ShellEnd, Failure> {
+    let (mut exit, mut complete, mut closed) = (None, false, false);
+    let Ok(mut next) = timeout(REPLY_LIMIT, reader.wait()).await else { return Err(no_reply("a shell")) };
+    while let Some(message) = next {
+        match message {
+            ChannelMsg::Data { data } => {
+                if stdout.send(data).await.is_err() {
+                    return Ok(ShellEnd::OutputClosed);
+                }
+            }
+            ChannelMsg::ExtendedData { data, ext: STDERR } => {
+                // Whoever closes standard error alone wants the rest.
+                let _ = stderr.send(data).await;
+            }
+            ChannelMsg::Failure => return Err(Failure::new(Stage::Channel, "the server refused to run it")),
+            ChannelMsg::ExitStatus { exit_status } => exit = Some(Exit::Status(exit_status)),
+            ChannelMsg::ExitSignal { signal_name, .. } => exit = Some(Exit::Signal(name(signal_name))),
+            ChannelMsg::Eof => complete = true,
+            ChannelMsg::Close => closed = true,
+            _ => {}
+        }
+        next = reader.wait().await;
+    }
+    match exit {
+        Some(exit) if complete || closed => Ok(ShellEnd::Exit(exit)),
+        // A status alone does not say that all of the output is there.
+        _ if !closed => Err(connection_lost(lost())),
+        _ => Err(Failure::new(Stage::Command, "the server ended the session without an exit status")),
+    }
+}
+
+/// Sends input as the instance takes it, then the end of it.
+async fn send(mut queued: mpsc::Receiver<Bytes>, writer: &ChannelWriteHalf<Msg>) -> Never {
+    while let Some(bytes) = queued.recv().await {
+        if writer.data_bytes(bytes).await.is_err() {
+            // `receive` finds out why.
+            return pending().await;
+        }
+    }
+    let _ = writer.eof().await;
+    pending().await
+}
+
+async fn resize(mut sizes: BoxStream<'static, TerminalSize>, writer: &ChannelWriteHalf<Msg>) -> Never {
+    while let Some(size) = sizes.next().await {
+        change_window(writer, size).await;
+    }
+    pending().await
+}
+
+async fn change_window(writer: &ChannelWriteHalf<Msg>, size: TerminalSize) {
+    let TerminalSize { columns, rows, width_px, height_px } = size;
+    // If the connection is lost, `receive` finds out why.
+    let _ = writer.window_change(columns, rows, width_px, height_px).await;
+}
+
+/// What never comes about.
+enum Never {}
+
+/// Tells what is meant for the instance from what is meant for vmssh.
+struct Keyboard {
+    escape: Option<Escape>,
+    title: String,
+    queue: mpsc::Sender<Bytes>,
+    notes: mpsc::Sender<Bytes>,
+    suspend: Option<Suspend>,
+}
+
+impl Keyboard {
+    /// Reads until `~.`; after the end of the input it waits for ever, as the instance may still print.
+    async fn read(mut self, mut input: mpsc::Receiver<Bytes>, writer: &ChannelWriteHalf<Msg>) -> ShellEnd {
+        while let Some(bytes) = input.recv().await {
+            let steps = match &mut self.escape {
+                Some(escape) => escape.feed(&bytes),
+                None => {
+                    self.queue(bytes).await;
+                    continue;
+                }
+            };
+            for step in steps {
+                match step {
+                    Step::Send(bytes) => self.queue(bytes.into()).await,
+                    Step::Disconnect => {
+                        self.note("~.\r\n");
+                        return ShellEnd::Disconnected;
+                    }
+                    Step::Suspend => self.suspend(writer).await,
+                    Step::Help => self.note(HELP),
+                    Step::List => self.note(&format!("~#\r\nchannel 0: {}\r\n", self.title)),
+                }
+            }
+        }
+        if let Some(held) = self.escape.as_mut().and_then(Escape::finish) {
+            self.queue(Bytes::copy_from_slice(&[held])).await;
+        }
+        drop(self);
+        pending().await
+    }
+
+    async fn queue(&mut self, bytes: Bytes) {
+        // The queue is closed only when the session ends.
+        let _ = self.queue.send(bytes).await;
+    }
+
+    /// Where the output stands still, there is nowhere to say it, and no reason to wait.
+    fn note(&self, text: &str) {
+        let _ = self.notes.try_send(Bytes::copy_from_slice(text.as_bytes()));
+    }
+
+    async fn suspend(&mut self, writer: &ChannelWriteHalf<Msg>) {
+        if let Some(suspend) = &mut self.suspend
+            && let Some(size) = suspend()
+        {
+            change_window(writer, size).await;
+        }
+    }
+}
+
+const HELP: &str = "~?\r\n\
+    ~.   end the session\r\n\
+    ~^Z  suspend vmssh\r\n\
+    ~#   what the connection carries\r\n\
+    ~?   this help\r\n\
+    ~~   a ~ itself\r\n\
+    Escapes are seen only at the beginning of a line.\r\n";
+
+fn title(request: &ShellRequest) -> String {
+    let what = if request.command.is_some() { "command" } else { "shell" };
+    match &request.pty {
+        Some(pty) => format!("{what} on a {} terminal", pty.term),
+        None => what.into(),
+    }
+}
+
+fn gone() -> Failure {
+    Failure::new(Stage::Channel, "the connection ended before the session began")
+}
+
+fn no_terminal() -> Failure {
+    Failure::new(Stage::Channel, "the server refused a terminal")
+        .with_hint("give a command, which needs none: `vmssh ssh TARGET N -- COMMAND`")
+}
+
+fn no_reply(to: &str) -> Failure {
+    let limit = REPLY_LIMIT.as_secs();
+    Failure::new(Stage::Channel, format!("no reply to the request for {to} within {limit} s"))
+}
+
+fn connection_lost(reason: Option<String>) -> Failure {
+    match reason {
+        Some(reason) => Failure::new(Stage::Command, format!("connection lost: {reason}")),
+        None => Failure::new(Stage::Command, "connection lost"),
+    }
+}
+
+/// A signal's name without `SIG`, as on the wire.
+fn name(signal: Sig) -> String {
+    match signal {
+        Sig::Custom(name) => name,
+        // The names of the others are those of the variants.
+        known => format!("{known:?}"),
+    }
+}

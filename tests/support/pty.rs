@@ -1,0 +1,142 @@
+//! A terminal with a program in it, as a person would have it: keys in, screen out.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    os::fd::AsFd as _,
+    process::{Child, ExitStatus},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
+    thread,
+    time::{Duration, Instant},
+};
+
+use pty_process::{
+    Size,
+    blocking::{Command, Pts, Pty, open},
+};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    termios::tcgetattr,
+};
+
+/// Longer than anything takes that works, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How often to look whether a program has ended.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What a program has printed so far.
+#[derive(Default)]
+struct Screen {
+    printed: Mutex<Vec<u8>>,
+    more: Condvar,
+}
+
+impl Screen {
+    fn printed(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.printed.lock().unwrap()
+    }
+}
+
+/// The terminal. Dropping it hangs up and ends the program.
+pub(crate) struct Terminal {
+    pty: Pty,
+    /// Kept open, so that the terminal is there to be asked when the program has ended.
+    pts: Pts,
+    child: Child,
+    screen: Arc<Screen>,
+    seen: usize,
+}
+
+impl Terminal {
+    /// Starts the program in a terminal of 80 by 24.
+    pub(crate) fn run(mut command: Command) -> Self {
+        let (pty, pts) = open().unwrap();
+        pty.resize(Size::new(24, 80)).unwrap();
+        let child = command.spawn_borrowed(&pts).unwrap();
+        let screen = Arc::new(Screen::default());
+        let mut source = File::from(pty.as_fd().try_clone_to_owned().unwrap());
+        let sink = Arc::clone(&screen);
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // An error is the hang-up: nobody has the terminal open any more.
+            while let Ok(count @ 1..) = source.read(&mut buffer) {
+                sink.printed().extend_from_slice(&buffer[..count]);
+                sink.more.notify_all();
+            }
+        });
+        Self { pty, pts, child, screen, seen: 0 }
+    }
+
+    /// Types.
+    pub(crate) fn send(&mut self, keys: &str) {
+        self.pty.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until the text appears behind what was seen before; returns what was printed up to it.
+    #[track_caller]
+    pub(crate) fn see(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + LIMIT;
+        let mut printed = self.screen.printed();
+        loop {
+            let new = String::from_utf8_lossy(&printed[self.seen..]).into_owned();
+            if let Some(place) = find(&printed[self.seen..], text.as_bytes()) {
+                self.seen += place + text.len();
+                return new;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no {text:?} in {new:?}");
+            printed = self.screen.more.wait_timeout(printed, left).unwrap().0;
+        }
+    }
+
+    /// All that was printed so far.
+    pub(crate) fn screen(&self) -> String {
+        String::from_utf8_lossy(&self.screen.printed()).into_owned()
+    }
+
+    /// Changes the size, and tells the program as a window would.
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        self.pty.resize(Size::new(rows, columns)).unwrap();
+    }
+
+    /// The terminal's modes, in a form to be compared and printed.
+    pub(crate) fn modes(&self) -> String {
+        format!("{:?}", tcgetattr(&self.pts).unwrap())
+    }
+
+    /// True where the terminal hands on every key as it is typed, unseen.
+    pub(crate) fn is_raw(&self) -> bool {
+        use rustix::termios::LocalModes;
+        let modes = tcgetattr(&self.pts).unwrap().local_modes;
+        !modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    }
+
+    /// Sends the program a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until the program has ended.
+    #[track_caller]
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end; the screen: {:?}", self.screen());
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
