@@ -54,7 +54,7 @@ pub fn main() -> ExitCode {
     };
     let context = Context::new(&cli.global);
     let result = runtime.block_on(async {
-        interrupt::listen(&context);
+        interrupt::listen(&context)?;
         dispatch(&context, cli.verb).await
     });
     context.end_lab();
