@@ -65,6 +65,12 @@ impl Error {
         self
     }
 
+    /// Adds a hint where there is one.
+    fn hints(mut self, hint: Option<String>) -> Self {
+        self.hints.extend(hint);
+        self
+    }
+
     pub(super) fn exit(&self) -> Exit {
         match self.kind {
             Kind::Usage => Exit::Usage,
@@ -133,7 +139,8 @@ impl From<SavedError> for Error {
 
 impl From<LabError> for Error {
     fn from(error: LabError) -> Self {
-        Self::from_chain(Kind::Target, &error)
+        let hint = error.hint();
+        Self::from_chain(Kind::Target, &error).hints(hint)
     }
 }
 
@@ -141,20 +148,12 @@ impl From<ClientError> for Error {
     fn from(error: ClientError) -> Self {
         let kind = if error.is_refusal() { Kind::Refused } else { Kind::Usage };
         let hint = error.hint();
-        let made = Self::from_chain(kind, &error);
-        match hint {
-            Some(hint) => made.hint(hint),
-            None => made,
-        }
+        Self::from_chain(kind, &error).hints(hint)
     }
 }
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        let error = Self::new(Kind::Session, failure.to_string());
-        match failure.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        Self::new(Kind::Session, failure.to_string()).hints(failure.hint)
     }
 }
