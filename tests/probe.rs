@@ -131,7 +131,7 @@ async fn a_half_open_probe_is_never_seen_by_the_program_behind_the_port() {
 
 #[tokio::test]
 async fn a_thousand_at_once_are_all_answered() {
-    assert!(descriptors::reserve(2100) >= 2100, "this test needs 2,100 file descriptors (ulimit -Hn)");
+    assert!(descriptors::raise(2100) >= 2100, "this test needs 2,100 file descriptors (ulimit -Hn)");
     let (_listeners, endpoints): (Vec<_>, Vec<_>) = (0..1000).map(|_| listener()).unzip();
     let stats = tally(&endpoints, ProbeOptions { warm_up: 1, ..options(2) }).await;
     for stats in &stats {
