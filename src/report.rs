@@ -4,8 +4,11 @@
 //! a table or a bar exists.
 
 pub mod exec;
+mod flat;
 pub mod json;
 pub mod map;
+pub mod probe;
+pub mod progress;
 mod spool;
 pub mod summary;
 pub mod table;

@@ -131,7 +131,7 @@ async fn a_half_open_probe_is_never_seen_by_the_program_behind_the_port() {
 
 #[tokio::test]
 async fn a_thousand_at_once_are_all_answered() {
-    assert!(descriptors::reserve(2100) >= 2100, "this test needs 2,100 file descriptors (ulimit -Hn)");
+    assert!(descriptors::raise(2100) >= 2100, "this test needs 2,100 file descriptors (ulimit -Hn)");
     let (_listeners, endpoints): (Vec<_>, Vec<_>) = (0..1000).map(|_| listener()).unzip();
     let stats = tally(&endpoints, ProbeOptions { warm_up: 1, ..options(2) }).await;
     for stats in &stats {
@@ -240,4 +240,138 @@ fn with_few_descriptors_probes_queue_and_none_fails() {
         assert!(silent.iter().all(|s| s.timed_out == 1 && s.not_sent == 0), "{silent:?}");
         assert!(open.rtt().unwrap().max_ms < 200.0, "{open:?}");
     });
+}
+
+/// A network namespace with nothing but its own loopback, deleted when dropped.
+#[cfg(target_os = "linux")]
+struct Namespace(String);
+
+#[cfg(target_os = "linux")]
+impl Namespace {
+    fn new(purpose: &str) -> Self {
+        let this = Self(format!("vmssh-{purpose}-{}", std::process::id()));
+        must("ip", &["netns", "add", &this.0]);
+        this.inside("ip", &["link", "set", "lo", "up"]);
+        this
+    }
+
+    fn inside(&self, program: &str, arguments: &[&str]) {
+        must("ip", &[&["netns", "exec", &self.0, program], arguments].concat());
+    }
+
+    /// Sets a kernel parameter of this namespace.
+    fn set(&self, parameter: &str, value: &str) {
+        self.inside("sh", &["-c", &format!("echo {value} > /proc/sys/{parameter}")]);
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // A failing test must fail with its own words.
+        let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn must(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| {
+        panic!("{program} can't be run ({error}): this test needs iproute2 and nftables")
+    });
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "`{program} {}` failed, and this test must be run as root: {said}",
+        arguments.join(" ")
+    );
+}
+
+/// What a firewall does to a SYN, by port. The first SYN of each source port to 1003 is dropped.
+#[cfg(target_os = "linux")]
+const FIREWALL: &str = "
+table inet firewall {
+  set seen { type inet_service; flags dynamic; timeout 1m; }
+  chain input {
+    type filter hook input priority 0
+    tcp dport 1001 meta nfproto ipv4 reject with icmp type admin-prohibited
+    tcp dport 1001 meta nfproto ipv6 reject with icmpv6 type admin-prohibited
+    tcp dport 1002 drop
+    tcp dport 1003 tcp flags & (syn | ack) == syn tcp sport != @seen add @seen { tcp sport } drop
+    tcp dport 1005 reject with tcp reset
+  }
+}";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn behind_a_firewall_every_verdict_is_its_own() {
+    const NAME: &str = "behind_a_firewall_every_verdict_is_its_own";
+    if !is_child(NAME) {
+        let namespace = Namespace::new("firewall");
+        namespace.inside("nft", &[FIREWALL]);
+        return in_child(NAME, &["ip", "netns", "exec", &namespace.0]);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let _listeners =
+            [1001, 1002, 1003, 1005].map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
+        let endpoints = [
+            "127.0.0.1:1001",
+            "[::1]:1001",
+            "127.0.0.1:1002",
+            "127.0.0.1:1003",
+            "127.0.0.1:1005",
+            "192.0.2.1:1000",
+        ]
+        .map(|address| endpoint(address.parse().unwrap()));
+        // The kernel sends a SYN again after one second, so there is time for two.
+        let options = ProbeOptions { timeout: Duration::from_millis(2500), ..options(2) };
+        let stats = tally(&endpoints, options).await;
+        let [prohibited, prohibited_v6, dropped, again, reset, no_route] = &stats[..] else { panic!() };
+
+        assert_eq!((prohibited.unreachable, prohibited.error.as_deref()), (2, Some("no route to host")));
+        let said = prohibited_v6.error.as_deref();
+        assert_eq!((prohibited_v6.unreachable, said), (2, Some("administratively prohibited")));
+        assert_eq!((dropped.timed_out, dropped.loss_pct()), (2, Some(100.0)));
+        assert_eq!((reset.refused, reset.loss_pct()), (2, Some(0.0)));
+        assert_eq!((no_route.unreachable, no_route.error.as_deref()), (2, Some("network unreachable")));
+        // Both first SYNs were lost; the second of waiting for them is no round-trip time.
+        assert_eq!((again.answered, again.retransmitted, again.loss_pct()), (2, 2, Some(0.0)));
+        assert!(again.rtt().unwrap().max_ms < 500.0, "{again:?}");
+    });
+}
+
+/// Without TCP time stamps an answer does not tell which SYN it belongs to.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_time_of_a_second_syn_may_be_unknown_and_is_then_left_out() {
+    const NAME: &str = "the_time_of_a_second_syn_may_be_unknown_and_is_then_left_out";
+    if !is_child(NAME) {
+        let namespace = Namespace::new("syn");
+        namespace.inside("nft", &[FIREWALL]);
+        namespace.set("net/ipv4/tcp_timestamps", "0");
+        return in_child(NAME, &["ip", "netns", "exec", &namespace.0]);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 1003)).unwrap();
+    let stats = runtime.block_on(tally(&[endpoint("127.0.0.1:1003".parse().unwrap())], options(1)));
+    assert_eq!((stats[0].answered, stats[0].retransmitted, stats[0].rtt()), (1, 1, None));
+}
+
+/// With one local port to choose from, dialling it makes the socket answer itself.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_that_answers_itself_is_a_refusal() {
+    const NAME: &str = "a_socket_that_answers_itself_is_a_refusal";
+    if !is_child(NAME) {
+        let namespace = Namespace::new("self");
+        namespace.set("net/ipv4/ip_local_port_range", "50000 50000");
+        return in_child(NAME, &["ip", "netns", "exec", &namespace.0]);
+    }
+    // What happens without the prober's care, so that this test stays about something.
+    let itself = TcpStream::connect("127.0.0.1:50000").unwrap();
+    socket2::SockRef::from(&itself).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(itself);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stats = runtime.block_on(tally(&[endpoint("127.0.0.1:50000".parse().unwrap())], options(3)));
+    assert_eq!((stats[0].answered, stats[0].refused), (0, 3), "{stats:?}");
 }

@@ -10,7 +10,7 @@ const USUAL_LIMIT: u64 = 256;
 ///
 /// Nothing is set aside: two parts of a program that both ask share what there is.
 #[must_use]
-pub fn reserve(wanted: usize) -> usize {
+pub fn raise(wanted: usize) -> usize {
     let taken = open_now() + SPARE;
     let needed = u64::try_from(wanted.saturating_add(taken)).unwrap_or(u64::MAX);
     let limit = rlimit::increase_nofile_limit(needed).unwrap_or(USUAL_LIMIT);
@@ -25,13 +25,13 @@ fn open_now() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::reserve;
+    use super::raise;
 
     #[test]
     fn what_is_granted_is_between_one_and_what_was_asked() {
-        assert_eq!(reserve(0), 1);
-        assert_eq!(reserve(1), 1);
-        assert!((1..=100).contains(&reserve(100)));
-        assert!(reserve(usize::MAX) < usize::MAX);
+        assert_eq!(raise(0), 1);
+        assert_eq!(raise(1), 1);
+        assert!((1..=100).contains(&raise(100)));
+        assert!(raise(usize::MAX) < usize::MAX);
     }
 }

@@ -72,7 +72,7 @@ pub async fn probe(
     events: mpsc::Sender<ProbeEvent>,
     stop: CancellationToken,
 ) {
-    let budget = Semaphore::new(descriptors::reserve(endpoints.len()).min(Semaphore::MAX_PERMITS));
+    let budget = Semaphore::new(descriptors::raise(endpoints.len()).min(Semaphore::MAX_PERMITS));
     let prober = Prober { options, budget, resolver, events };
     let mut running: FuturesUnordered<_> =
         endpoints.iter().enumerate().map(|(index, endpoint)| prober.endpoint(index, endpoint)).collect();
