@@ -1,1 +1,4 @@
-//! To be written.
+//! TCP and names: what lies below SSH.
+
+pub mod connect;
+pub mod resolve;

@@ -1,5 +1,81 @@
-//! To be written.
+//! The SSH client: connections with host key checks and sign-in, commands over them.
+//!
+//! The only module besides `lab` that names russh, whose interface breaks with every minor version.
+//! Nothing here prints, looks into the environment or asks by itself: a [`Prompt`] does.
 
+mod agent;
+mod auth;
+mod client;
 pub mod escape;
+mod greeting;
+mod handler;
+mod host_key;
+mod identity;
+mod known_hosts;
+mod limit;
+mod person;
 pub mod pty;
+mod session;
 pub mod shell;
+mod transport;
+
+use std::{io, path::PathBuf, time::Duration};
+
+pub use client::{Client, ClientError};
+pub use host_key::{HostKeyPolicy, HostKeyStatus, KnownKey, NewHostKey, Verdict, judge};
+pub use known_hosts::KnownHostsFiles;
+pub use secrecy::{ExposeSecret, SecretString};
+pub use session::{Session, Stdin};
+
+/// How the client reaches the person who runs it. Called from a thread that may block, one question
+/// at a time.
+pub trait Prompt: Send + Sync {
+    /// Asks for a secret without showing what is typed; `Ok(None)` where nobody can be asked.
+    ///
+    /// # Errors
+    /// When the terminal fails.
+    fn secret(&self, question: &str) -> io::Result<Option<SecretString>>;
+
+    /// Shows a new host key and asks whether to trust it; `Ok(false)` where nobody can be asked.
+    ///
+    /// # Errors
+    /// When the terminal fails.
+    fn trust_host_key(&self, new: &NewHostKey) -> io::Result<bool>;
+
+    /// Shows a note: a host key that was filed, a server's banner (cleaned; may have several lines).
+    /// Must not wait.
+    fn note(&self, text: &str);
+}
+
+/// What to do where a server takes a password.
+#[derive(Debug, Clone, Default)]
+pub enum PasswordUse {
+    /// Nothing.
+    #[default]
+    Never,
+    /// Ask for it, once for all instances.
+    Ask,
+    /// Use this one.
+    Given(SecretString),
+}
+
+/// How to sign in and whom to trust.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// The user on the instance.
+    pub user: String,
+    /// Key files that were named (`-i`): any trouble with one of them is an error.
+    pub identity_files: Vec<PathBuf>,
+    /// Key files that are used if they are there and usable.
+    pub default_keys: Vec<PathBuf>,
+    /// The agent's socket (on Windows its named pipe).
+    pub agent_socket: Option<PathBuf>,
+    /// Passwords.
+    pub password: PasswordUse,
+    /// New host keys.
+    pub host_keys: HostKeyPolicy,
+    /// Known host keys.
+    pub known_hosts: KnownHostsFiles,
+    /// Most time from the name to the sign-in, without the time that a person takes to answer.
+    pub connect_timeout: Duration,
+}

@@ -12,12 +12,13 @@ use std::{fmt, future::pending, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::BoxStream};
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, client::Msg};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client::Msg};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     escape::{Escape, Step},
     pty::Modes,
+    session::{Session, signal},
 };
 use crate::event::{Exit, Failure, Stage, TerminalSize};
 
@@ -93,6 +94,16 @@ pub enum ShellEnd {
     Disconnected,
     /// Nobody takes the output any more. The command may still run.
     OutputClosed,
+}
+
+/// Runs the request on the instance until it ends, `~.` is typed or nobody takes the output. Dropped
+/// before that, it leaves nothing behind here; the instance is told when the session is dropped.
+///
+/// # Errors
+/// When the server refuses what is asked, or the connection is lost before the end is known.
+pub async fn run(session: &Session, request: ShellRequest, io: ShellIo) -> Result<ShellEnd, Failure> {
+    let channel = session.open_channel().await?;
+    drive(channel, request, io, |stage| session.lost(stage)).await
 }
 
 /// Runs the request on an open session channel. `lost` tells why the connection ended, when it did.
@@ -175,18 +186,17 @@ async fn receive(
     let Ok(mut next) = timeout(REPLY_LIMIT, reader.wait()).await else { return Err(no_reply("a shell")) };
     while let Some(message) = next {
         match message {
-            ChannelMsg::Data { data } => {
-                if stdout.send(data).await.is_err() {
-                    return Ok(ShellEnd::OutputClosed);
-                }
-            }
+            ChannelMsg::Data { data } => match stdout.send(data).await {
+                Ok(()) => {}
+                Err(_) => return Ok(ShellEnd::OutputClosed),
+            },
             ChannelMsg::ExtendedData { data, ext: STDERR } => {
                 // Whoever closes standard error alone wants the rest.
                 let _ = stderr.send(data).await;
             }
             ChannelMsg::Failure => return Err(not_run()),
             ChannelMsg::ExitStatus { exit_status } => exit = Some(Exit::Status(exit_status)),
-            ChannelMsg::ExitSignal { signal_name, .. } => exit = Some(Exit::Signal(name(signal_name))),
+            ChannelMsg::ExitSignal { signal_name, .. } => exit = Some(Exit::Signal(signal(signal_name))),
             ChannelMsg::Eof => complete = true,
             ChannelMsg::Close => closed = true,
             _ => {}
@@ -322,13 +332,4 @@ fn not_run() -> Failure {
 fn no_status() -> Failure {
     Failure::new(Stage::Command, "ended without an exit status")
         .with_hint("the command or its shell was killed on the instance: see its log (`journalctl -e`)")
-}
-
-/// A signal's name without `SIG`, as on the wire.
-fn name(signal: Sig) -> String {
-    match signal {
-        Sig::Custom(name) => name,
-        // The names of the others are those of the variants.
-        known => format!("{known:?}"),
-    }
 }

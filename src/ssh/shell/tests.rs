@@ -4,7 +4,7 @@ use std::{net::Shutdown, sync::Arc};
 
 use futures_util::{FutureExt as _, future::BoxFuture, stream};
 use russh::{
-    ChannelId,
+    ChannelId, Sig,
     client::{self, AuthResult},
     keys::{Algorithm, PrivateKey, PublicKeyOrCertificate},
     server::{self, Auth},

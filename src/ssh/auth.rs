@@ -1,0 +1,536 @@
+//! Signing in: which keys are offered in which order, passwords, and what is said when nothing helps.
+
+use std::sync::Arc;
+
+use russh::{
+    MethodKind, MethodSet, SendError, Signer,
+    client::{AuthResult, KeyboardInteractiveAuthResponse as Reply},
+    keys::{
+        Certificate, HashAlg, PrivateKey, PublicKey,
+        agent::AgentIdentity,
+        signature,
+        ssh_encoding::Encode as _,
+        ssh_key::{Signature, private::KeypairData},
+    },
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex;
+
+use super::{
+    PasswordUse,
+    agent::{AgentSigner, Conversation},
+    client::Shared,
+    greeting::quote,
+    identity::{Identity, TRIES},
+    limit::Limit,
+    person::Person,
+    session::Session,
+};
+use crate::event::{Failure, Stage};
+
+/// sshd hangs up at the sixth failure (MaxAuthTries); one is left for a password.
+const MOST_KEYS: usize = 5;
+
+/// Rounds of questions that a server may ask (keyboard-interactive): a password, a code, an expired
+/// password and its new one twice are five.
+const MOST_ROUNDS: usize = 10;
+
+/// A key that is offered, and who signs with it.
+struct Offer<'a> {
+    label: String,
+    proof: Proof,
+    signer: By<'a>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Proof {
+    Key(PublicKey),
+    Certificate(Box<Certificate>),
+    /// The public half is behind the pass phrase.
+    Unknown,
+}
+
+enum By<'a> {
+    File(&'a Identity),
+    Agent,
+}
+
+/// All keys in the order in which they are offered: named ones that the agent has, named files, the
+/// agent's others, default files. A certificate goes before its key; no key is offered twice.
+fn offers<'a>(identities: &'a [Arc<Identity>], agent: &[AgentIdentity]) -> Vec<Offer<'a>> {
+    let agents = agent.iter().map(|identity| Offer {
+        label: format!("agent key \"{}\"", quote(identity.comment())),
+        proof: match identity {
+            AgentIdentity::PublicKey { key, .. } => Proof::Key(key.clone()),
+            AgentIdentity::Certificate { certificate, .. } => {
+                Proof::Certificate(Box::new(certificate.clone()))
+            }
+        },
+        signer: By::Agent,
+    });
+    let named = |proof: &Proof| {
+        identities
+            .iter()
+            .any(|i| i.is_named() && i.public().is_some_and(|p| Some(p.key_data()) == key_of(proof)))
+    };
+    let (mut all, rest): (Vec<_>, Vec<_>) = agents.partition(|offer| named(&offer.proof));
+    all.extend(identities.iter().filter(|i| i.is_named()).flat_map(|i| files(i)));
+    all.extend(rest);
+    all.extend(identities.iter().filter(|i| !i.is_named()).flat_map(|i| files(i)));
+
+    let mut seen: Vec<Proof> = Vec::new();
+    all.retain(|offer| {
+        let again = seen.iter().any(|proof| same(proof, &offer.proof));
+        seen.push(offer.proof.clone());
+        !again
+    });
+    all
+}
+
+fn files(identity: &Identity) -> impl Iterator<Item = Offer<'_>> {
+    let key = identity.public().map_or(Proof::Unknown, |key| Proof::Key(key.clone()));
+    let certificate = identity.certificate().map(|c| Proof::Certificate(Box::new(c.clone())));
+    certificate.into_iter().chain([key]).map(|proof| Offer {
+        label: match &proof {
+            Proof::Certificate(_) => format!("certificate of {}", identity.label()),
+            _ => identity.label(),
+        },
+        proof,
+        signer: By::File(identity),
+    })
+}
+
+fn key_of(proof: &Proof) -> Option<&russh::keys::ssh_key::public::KeyData> {
+    match proof {
+        Proof::Key(key) => Some(key.key_data()),
+        Proof::Certificate(certificate) => Some(certificate.public_key()),
+        Proof::Unknown => None,
+    }
+}
+
+fn same(a: &Proof, b: &Proof) -> bool {
+    match (a, b) {
+        // Comments are no part of a key.
+        (Proof::Key(a), Proof::Key(b)) => a.key_data() == b.key_data(),
+        (Proof::Certificate(a), Proof::Certificate(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// Why a key gave no signature.
+#[derive(Debug)]
+pub(super) enum SignError {
+    /// The connection is gone.
+    Gone,
+    /// The key can't be used.
+    Refused(&'static str),
+}
+
+impl From<SendError> for SignError {
+    fn from(_: SendError) -> Self {
+        Self::Gone
+    }
+}
+
+/// Signs with a key file, which is decrypted when the server has said that it takes the key.
+struct FileSigner<'a> {
+    identity: &'a Identity,
+    person: &'a Person,
+    limit: &'a Arc<Limit>,
+}
+
+impl Signer for FileSigner<'_> {
+    type Error = SignError;
+
+    async fn auth_sign(
+        &mut self,
+        _key: &AgentIdentity,
+        hash: Option<HashAlg>,
+        mut data: Vec<u8>,
+    ) -> Result<Vec<u8>, SignError> {
+        let key = self.identity.unlock(self.person, self.limit).await.map_err(SignError::Refused)?;
+        let signature = sign(&key, hash, &data).ok_or(SignError::Refused("it can't sign"))?;
+        signature.encode(&mut data).map_err(|_| SignError::Refused("it can't sign"))?;
+        Ok(data)
+    }
+}
+
+/// The signature as the protocol carries it, without its length.
+fn sign(key: &PrivateKey, hash: Option<HashAlg>, data: &[u8]) -> Option<Vec<u8>> {
+    use signature::Signer as _;
+
+    let signature: Signature = match key.key_data() {
+        KeypairData::Rsa(rsa) => (rsa, hash).try_sign(data).ok()?,
+        other => other.try_sign(data).ok()?,
+    };
+    let mut bytes = Vec::new();
+    signature.encode(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The password of a run: asked once, used for all instances.
+#[derive(Default)]
+pub(super) struct Password(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    secret: Option<SecretString>,
+    /// Counts the answers.
+    asked: usize,
+    /// Some server took it: where another does not, asking again would not help.
+    accepted: bool,
+    nobody: bool,
+}
+
+impl Password {
+    /// The password, asked for unless there is one newer than the `tried`th answer. `None`: there is
+    /// no (other) one to be had.
+    async fn get(&self, tried: usize, shared: &Shared, limit: &Arc<Limit>) -> Option<(usize, SecretString)> {
+        if let PasswordUse::Given(secret) = &shared.options.password {
+            return (tried == 0).then(|| (1, secret.clone()));
+        }
+        let mut known = {
+            let _pause = limit.pause();
+            self.0.lock().await
+        };
+        if let Some(secret) = known.secret.as_ref().filter(|_| known.asked > tried) {
+            return Some((known.asked, secret.clone()));
+        }
+        if known.accepted || known.nobody || known.asked >= TRIES {
+            return None;
+        }
+        let turn = shared.person.turn(limit).await;
+        let question = format!("{}'s password: ", shared.options.user);
+        match shared.person.secret(turn, limit, question).await {
+            Ok(Some(secret)) => {
+                known.asked += 1;
+                known.secret = Some(secret.clone());
+                Some((known.asked, secret))
+            }
+            Ok(None) | Err(_) => {
+                known.nobody = true;
+                None
+            }
+        }
+    }
+
+    async fn accept(&self) {
+        self.0.lock().await.accepted = true;
+    }
+}
+
+/// Signs in on a connection.
+///
+/// # Errors
+/// When the server takes nothing that there is, or hangs up.
+pub(super) async fn sign_in(
+    shared: &Shared,
+    session: &mut Session,
+    limit: &Arc<Limit>,
+    server: &str,
+) -> Result<(), Failure> {
+    let mut attempt =
+        Attempt { shared, session, limit, server, tried: Vec::new(), left_out: Vec::new(), methods: None };
+    if attempt.keys().await? || attempt.passwords().await? {
+        return Ok(());
+    }
+    Err(attempt.failure())
+}
+
+/// One attempt to sign in. Its steps say whether they got in.
+struct Attempt<'a> {
+    shared: &'a Shared,
+    session: &'a mut Session,
+    limit: &'a Arc<Limit>,
+    server: &'a str,
+    /// What was refused.
+    tried: Vec<String>,
+    /// What could not be tried, and why.
+    left_out: Vec<String>,
+    /// What the server takes, once it has said so.
+    methods: Option<MethodSet>,
+}
+
+impl Attempt<'_> {
+    async fn keys(&mut self) -> Result<bool, Failure> {
+        let (mut conversation, in_agent) = self.agent().await;
+        let offers = offers(&self.shared.identities, &in_agent);
+        if offers.is_empty() {
+            // Nothing to lose: it tells what the server takes.
+            let user = self.user();
+            let result = self.session.handle()?.authenticate_none(user).await;
+            return self.conclude(result);
+        }
+        let mut offered = 0;
+        for offer in offers {
+            if offered >= MOST_KEYS {
+                self.left_out.push(format!("{} (the server takes no more tries)", offer.label));
+                continue;
+            }
+            if !self.takes(MethodKind::PublicKey) {
+                break;
+            }
+            match self.offer(&offer, conversation.as_mut()).await {
+                Ok(result) => {
+                    offered += 1;
+                    if self.conclude(Ok(result))? {
+                        return Ok(true);
+                    }
+                    self.tried.push(offer.label);
+                }
+                Err(SignError::Gone) => return Err(self.hung_up()),
+                Err(SignError::Refused(why)) => self.left_out.push(format!("{} ({why})", offer.label)),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn agent(&mut self) -> (Option<Conversation>, Vec<AgentIdentity>) {
+        let Some(agent) = &self.shared.agent else { return (None, Vec::new()) };
+        let binding = self.session.handle().ok().and_then(|h| h.agent_session_binding().cloned());
+        match agent.open(binding.as_ref()).await {
+            Ok((conversation, identities)) => (Some(conversation), identities),
+            Err(error) => {
+                self.shared.person.note(format!("the agent can't be used: {error}"));
+                (None, Vec::new())
+            }
+        }
+    }
+
+    async fn offer(
+        &mut self,
+        offer: &Offer<'_>,
+        conversation: Option<&mut Conversation>,
+    ) -> Result<AuthResult, SignError> {
+        let (user, limit) = (self.user(), self.limit);
+        let proof = match (&offer.proof, &offer.signer) {
+            (Proof::Unknown, By::File(identity)) => {
+                let key = identity.unlock(&self.shared.person, limit).await.map_err(SignError::Refused)?;
+                Proof::Key(key.public_key().clone())
+            }
+            (proof, _) => proof.clone(),
+        };
+        let hash = self.rsa_hash(&proof).await?;
+        let handle = self.session.handle().map_err(|_| SignError::Gone)?;
+        match &offer.signer {
+            By::File(identity) => {
+                let mut signer = FileSigner { identity, person: &self.shared.person, limit };
+                match proof {
+                    Proof::Key(key) => handle.authenticate_publickey_with(user, key, hash, &mut signer).await,
+                    Proof::Certificate(c) => {
+                        handle.authenticate_certificate_with(user, *c, hash, &mut signer).await
+                    }
+                    Proof::Unknown => Err(SignError::Refused("it has no public half")),
+                }
+            }
+            By::Agent => {
+                let conversation = conversation.ok_or(SignError::Refused("the agent is gone"))?;
+                let mut signer = AgentSigner { conversation, limit };
+                match proof {
+                    Proof::Key(key) => handle.authenticate_publickey_with(user, key, hash, &mut signer).await,
+                    Proof::Certificate(c) => {
+                        handle.authenticate_certificate_with(user, *c, hash, &mut signer).await
+                    }
+                    Proof::Unknown => Err(SignError::Refused("it has no public half")),
+                }
+            }
+        }
+    }
+
+    /// The hash for signatures with an RSA key; other keys have no choice.
+    async fn rsa_hash(&self, proof: &Proof) -> Result<Option<HashAlg>, SignError> {
+        if !key_of(proof).is_some_and(|key| key.algorithm().is_rsa()) {
+            return Ok(None);
+        }
+        let handle = self.session.handle_ref().ok_or(SignError::Gone)?;
+        handle.best_supported_rsa_hash().await.map(Option::flatten).map_err(|_| SignError::Gone)
+    }
+
+    async fn passwords(&mut self) -> Result<bool, Failure> {
+        if matches!(self.shared.options.password, PasswordUse::Never) {
+            return Ok(false);
+        }
+        let mut answer = 0;
+        // A password, and what a server may want after it.
+        for _ in 0..TRIES + 1 {
+            let before = answer;
+            let done = if self.takes(MethodKind::Password) {
+                let Some((asked, secret)) = self.password(answer).await else { return Ok(false) };
+                answer = asked;
+                self.tried("a password");
+                let user = self.user();
+                let result = self.session.handle()?.authenticate_password(user, secret.expose_secret()).await;
+                self.conclude(result)?
+            } else if self.takes(MethodKind::KeyboardInteractive) {
+                match self.questions(&mut answer).await? {
+                    Some(done) => done,
+                    None => return Ok(false),
+                }
+            } else {
+                return Ok(false);
+            };
+            if done {
+                if answer > before {
+                    self.shared.password.accept().await;
+                }
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn password(&self, tried: usize) -> Option<(usize, SecretString)> {
+        self.shared.password.get(tried, self.shared, self.limit).await
+    }
+
+    /// keyboard-interactive (RFC 4256). `None`: a question was left without an answer.
+    async fn questions(&mut self, answer: &mut usize) -> Result<Option<bool>, Failure> {
+        let user = self.user();
+        let mut reply = self.session.handle()?.authenticate_keyboard_interactive_start(user, None).await;
+        for _ in 0..MOST_ROUNDS {
+            let prompts = match reply {
+                Err(_) => return Err(self.hung_up()),
+                Ok(Reply::Success) => return Ok(Some(true)),
+                Ok(Reply::Failure { remaining_methods, partial_success }) => {
+                    self.tried("a password");
+                    let result = AuthResult::Failure { remaining_methods, partial_success };
+                    return self.conclude(Ok(result)).map(Some);
+                }
+                Ok(Reply::InfoRequest { prompts, .. }) => prompts,
+            };
+            let mut answers = Vec::with_capacity(prompts.len());
+            for prompt in prompts {
+                let Some(secret) = self.question(&prompt.prompt, prompt.echo, answer).await else {
+                    return Ok(None);
+                };
+                answers.push(secret.expose_secret().to_owned());
+            }
+            reply = self.session.handle()?.authenticate_keyboard_interactive_respond(answers).await;
+        }
+        Ok(None)
+    }
+
+    async fn question(&self, text: &str, echo: bool, answer: &mut usize) -> Option<SecretString> {
+        if !echo && text.to_ascii_lowercase().contains("password") {
+            let (asked, secret) = self.password(*answer).await?;
+            *answer = asked;
+            return Some(secret);
+        }
+        if matches!(self.shared.options.password, PasswordUse::Given(_)) {
+            return None;
+        }
+        // The server wrote it: who asks stands before it, or it could pose as ours.
+        let question = format!("({}@{}) {} ", self.shared.options.user, self.server, quote(text));
+        let turn = self.shared.person.turn(self.limit).await;
+        self.shared.person.secret(turn, self.limit, question).await.ok().flatten()
+    }
+
+    /// Takes in a server's answer. True: signed in.
+    fn conclude(&mut self, result: Result<AuthResult, russh::Error>) -> Result<bool, Failure> {
+        match result {
+            Ok(AuthResult::Success) => Ok(true),
+            // An empty list comes from russh when the connection is gone.
+            Ok(AuthResult::Failure { remaining_methods, .. })
+                if remaining_methods.is_empty() && self.session.is_closed() =>
+            {
+                Err(self.hung_up())
+            }
+            Ok(AuthResult::Failure { remaining_methods, .. }) => {
+                self.methods = Some(remaining_methods);
+                Ok(false)
+            }
+            Err(_) => Err(self.hung_up()),
+        }
+    }
+
+    fn takes(&self, method: MethodKind) -> bool {
+        self.methods.as_ref().is_none_or(|methods| methods.contains(&method))
+    }
+
+    fn tried(&mut self, what: &str) {
+        if !self.tried.iter().any(|t| t == what) {
+            self.tried.push(what.into());
+        }
+    }
+
+    fn user(&self) -> String {
+        self.shared.options.user.clone()
+    }
+
+    fn hung_up(&self) -> Failure {
+        let why = self.session.ending().unwrap_or_else(|| "no reason given".into());
+        Failure::new(Stage::Auth, format!("the server hung up while signing in{} ({why})", self.with_what()))
+            .with_hint("see what sshd has to say on the instance: `journalctl -u ssh`")
+    }
+
+    fn with_what(&self) -> String {
+        match self.tried.as_slice() {
+            [] => String::new(),
+            tried => format!(" with {}", tried.join(", ")),
+        }
+    }
+
+    fn failure(&self) -> Failure {
+        let user = &self.shared.options.user;
+        let mut message = if self.tried.is_empty() {
+            format!("nothing to sign in with as {user}")
+        } else {
+            format!("{user} is not let in{}", self.with_what())
+        };
+        if !self.left_out.is_empty() {
+            message.push_str(&format!("; left out: {}", self.left_out.join(", ")));
+        }
+        if let Some(methods) = &self.methods {
+            let names: Vec<_> = methods.iter().map(<&'static str>::from).collect();
+            let names = if names.is_empty() { "nothing that is known here".into() } else { names.join(", ") };
+            message.push_str(&format!("; the server takes {names}"));
+        }
+        Failure::new(Stage::Auth, message).with_hint(self.hint())
+    }
+
+    fn hint(&self) -> &'static str {
+        let password = self.methods.as_ref().is_some_and(|m| {
+            m.contains(&MethodKind::Password) || m.contains(&MethodKind::KeyboardInteractive)
+        });
+        if !self.takes(MethodKind::PublicKey) && password {
+            "the server wants a password and no key: run it on a terminal, where it can be asked for"
+        } else if self.tried.is_empty() && self.left_out.is_empty() {
+            "name a key with -i KEY, or load one into an agent with `ssh-add`"
+        } else {
+            "check the user (-l USER), and that its ~/.ssh/authorized_keys on the instance has the key; name another with -i KEY"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use russh::keys::Algorithm;
+
+    use super::*;
+
+    fn identity(dir: &std::path::Path, name: &str, key: &PrivateKey, named: bool) -> Arc<Identity> {
+        let path = dir.join(name);
+        key.write_openssh_file(&path, Default::default()).unwrap();
+        Arc::new(Identity::read(&path, named).unwrap())
+    }
+
+    #[test]
+    fn keys_are_offered_named_first_and_each_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys: Vec<_> =
+            (0..4).map(|_| PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap()).collect();
+        let identities = [
+            identity(dir.path(), "default", &keys[0], false),
+            identity(dir.path(), "named", &keys[1], true),
+            identity(dir.path(), "named in agent", &keys[2], true),
+        ];
+        let in_agent = |key: &PrivateKey, comment: &str| AgentIdentity::PublicKey {
+            key: key.public_key().clone(),
+            comment: comment.into(),
+        };
+        let agent =
+            [in_agent(&keys[3], "other\x1b"), in_agent(&keys[2], "mine"), in_agent(&keys[0], "default")];
+        let labels: Vec<_> = offers(&identities, &agent).into_iter().map(|o| o.label).collect();
+        assert_eq!(labels, ["agent key \"mine\"", "named", "agent key \"other^[\"", "agent key \"default\""]);
+    }
+}

@@ -1,0 +1,213 @@
+//! What russh calls while a connection lives: the host key check, banners, and no to every channel
+//! that a server wants to open.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use russh::{
+    Channel, ChannelOpenFailure,
+    client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session},
+    keys::{HashAlg, PublicKey, PublicKeyOrCertificate},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    client::Shared,
+    greeting::quote,
+    host_key::{self, NewHostKey, Verdict},
+    known_hosts::ServerName,
+    limit::Limit,
+};
+use crate::{
+    clean::clean,
+    event::{Failure, Stage},
+};
+
+/// Why a connection ended before its time, once it has.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ending(Arc<Mutex<Option<String>>>);
+
+impl Ending {
+    pub(super) fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, reason: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+}
+
+/// One connection's side of russh's callbacks.
+pub(super) struct Watch {
+    pub(super) shared: Arc<Shared>,
+    pub(super) name: ServerName,
+    pub(super) limit: Arc<Limit>,
+    /// Set once the host key is being checked.
+    pub(super) keys_exchanged: Arc<AtomicBool>,
+    pub(super) ending: Ending,
+    /// Cancelled when nobody waits for this connection any more.
+    pub(super) cut: CancellationToken,
+}
+
+/// What ends a connection from within.
+#[derive(Debug)]
+pub(super) enum WatchError {
+    Refused(Failure),
+    Russh(russh::Error),
+}
+
+impl From<russh::Error> for WatchError {
+    fn from(error: russh::Error) -> Self {
+        Self::Russh(error)
+    }
+}
+
+impl Watch {
+    async fn check(&self, key: &PublicKey) -> Result<(), Failure> {
+        let options = &self.shared.options;
+        let status = self.shared.known_hosts.status(&self.name, key.key_data());
+        match host_key::judge(status, options.host_keys, self.shown(key)) {
+            Verdict::Trust => Ok(()),
+            Verdict::Refuse(failure) => Err(failure),
+            Verdict::TrustAndFile => {
+                self.file(key).await;
+                Ok(())
+            }
+            Verdict::Ask(_) => self.ask(key).await,
+        }
+    }
+
+    fn shown(&self, key: &PublicKey) -> NewHostKey {
+        NewHostKey {
+            name: self.name.alias.clone(),
+            key_type: key.algorithm().to_string(),
+            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+            other_types: Vec::new(),
+            same_key: self.shared.known_hosts.places(key.key_data()),
+        }
+    }
+
+    async fn ask(&self, key: &PublicKey) -> Result<(), Failure> {
+        let turn = self.shared.person.turn(&self.limit).await;
+        // Another connection to the same server may have had the answer meanwhile.
+        let status = self.shared.known_hosts.status(&self.name, key.key_data());
+        let question = match host_key::judge(status, self.shared.options.host_keys, self.shown(key)) {
+            Verdict::Ask(question) => question,
+            Verdict::Refuse(failure) => return Err(failure),
+            Verdict::Trust | Verdict::TrustAndFile => return Ok(()),
+        };
+        let refusal = host_key::not_trusted(&question);
+        match self.shared.person.trust(turn, &self.limit, question).await {
+            Ok(true) => {
+                self.file(key).await;
+                Ok(())
+            }
+            Ok(false) => Err(refusal),
+            Err(error) => Err(Failure::new(Stage::HostKey, format!("the question failed: {error}"))),
+        }
+    }
+
+    /// A key that can't be filed is trusted for this run: the decision has been made.
+    async fn file(&self, key: &PublicKey) {
+        let (shared, name, key) = (self.shared.clone(), self.name.clone(), key.clone());
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        let filing = tokio::task::spawn_blocking(move || shared.known_hosts.file(&name, &key));
+        let alias = &self.name.alias;
+        self.shared.person.note(match filing.await {
+            Ok(Ok(())) => format!("host key of {alias} filed: {fingerprint}"),
+            Ok(Err((file, error))) => {
+                format!("host key of {alias} can't be filed in {}: {error}", file.display())
+            }
+            Err(error) => format!("host key of {alias} can't be filed: {error}"),
+        });
+    }
+}
+
+/// A refusal of one kind of channel.
+macro_rules! reject {
+    ($($name:ident($($arg:ident: $type:ty),*);)*) => {$(
+        async fn $name(
+            &mut self,
+            _channel: Channel<Msg>,
+            $($arg: $type,)*
+            reply: ChannelOpenHandle,
+            _session: &mut Session,
+        ) -> Result<(), WatchError> {
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            Ok(())
+        }
+    )*};
+}
+
+impl Handler for Watch {
+    type Error = WatchError;
+
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, WatchError> {
+        self.keys_exchanged.store(true, Ordering::Release);
+        // Certificates are not asked for; a server that shows one all the same is not believed.
+        let PublicKeyOrCertificate::PublicKey { key, .. } = key else { return Ok(false) };
+        tokio::select! {
+            checked = self.check(key) => checked.map(|()| true).map_err(WatchError::Refused),
+            () = self.cut.cancelled() => Ok(false),
+        }
+    }
+
+    async fn auth_banner(&mut self, banner: &str, _session: &mut Session) -> Result<(), WatchError> {
+        let text = clean(banner.trim_end().as_bytes());
+        if !text.is_empty() {
+            self.shared.person.note(text);
+        }
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<WatchError>) -> Result<(), WatchError> {
+        self.ending.set(match &reason {
+            DisconnectReason::ReceivedDisconnect(info) => {
+                format!("the server ended it: {}", quote(&info.message))
+            }
+            DisconnectReason::Error(error) => describe(error),
+        });
+        match reason {
+            DisconnectReason::ReceivedDisconnect(_) => Ok(()),
+            DisconnectReason::Error(error) => Err(error),
+        }
+    }
+
+    reject! {
+        server_channel_open_session();
+        server_channel_open_agent_forward();
+        server_channel_open_unknown();
+        server_channel_open_forwarded_tcpip(_at: &str, _at_port: u32, _from: &str, _from_port: u32);
+        server_channel_open_direct_tcpip(_to: &str, _to_port: u32, _from: &str, _from_port: u32);
+        server_channel_open_x11(_from: &str, _from_port: u32);
+        server_channel_open_forwarded_streamlocal(_path: &str);
+        server_channel_open_direct_streamlocal(_path: &str);
+    }
+}
+
+/// An error of the protocol in plain words.
+pub(super) fn describe(error: &WatchError) -> String {
+    use std::io::ErrorKind;
+
+    match error {
+        WatchError::Refused(failure) => failure.message.clone(),
+        WatchError::Russh(error) => match error {
+            russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => {
+                "the server closed the connection".into()
+            }
+            russh::Error::IO(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                "the server closed the connection".into()
+            }
+            russh::Error::IO(error) => crate::net::connect::cause(error),
+            russh::Error::KeepaliveTimeout => "no sign of life for two minutes".into(),
+            russh::Error::NoCommonAlgo { kind, theirs, .. } => {
+                format!("no common {kind:?} algorithm; the server offers {}", quote(&theirs.join(",")))
+            }
+            russh::Error::WrongServerSig => "the server can't prove that it has its host key".into(),
+            // Some of them quote what the server sent.
+            other => quote(&other.to_string()),
+        },
+    }
+}

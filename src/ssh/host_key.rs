@@ -1,0 +1,230 @@
+//! Host keys: what is known about one, and what follows from it.
+//!
+//! Plain rules over values; the files are read in `known_hosts`.
+
+use std::path::{Path, PathBuf};
+
+use crate::event::{Failure, Stage};
+
+/// What to do with a host key that was never seen before. A changed or revoked one is always
+/// refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HostKeyPolicy {
+    /// Ask the person; refused where there is none.
+    #[default]
+    Ask,
+    /// File it, with a note.
+    AcceptNew,
+    /// Refuse it.
+    Strict,
+}
+
+/// A key that a known_hosts file has for a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKey {
+    /// `ssh-ed25519`, `ecdsa-sha2-nistp256`, ...
+    pub key_type: String,
+    /// `SHA256:...`, as `ssh-keygen -l` prints it.
+    pub fingerprint: String,
+    /// The file.
+    pub file: PathBuf,
+    /// The line in it, from 1; `None` for a key that this run has added.
+    pub line: Option<usize>,
+}
+
+impl KnownKey {
+    /// `FILE:LINE`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.line {
+            Some(line) => format!("{}:{line}", self.file.display()),
+            None => self.file.display().to_string(),
+        }
+    }
+}
+
+/// What the known_hosts files say about a key that a server showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostKeyStatus {
+    /// It is filed under the server's name.
+    Known,
+    /// Nothing of its type is filed under the server's name.
+    New {
+        /// Keys of other types that are. A server that had them would have shown one of them: they
+        /// are asked for first.
+        other_types: Vec<KnownKey>,
+    },
+    /// Another key of its type is filed under the server's name.
+    Changed {
+        /// What is filed.
+        known: Vec<KnownKey>,
+    },
+    /// It is marked `@revoked` for the server's name.
+    Revoked {
+        /// The mark.
+        known: KnownKey,
+    },
+}
+
+/// A host key that nobody has vouched for yet, as it is shown to the person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHostKey {
+    /// The name under which it would be filed: `[20.1.2.3]:50000`.
+    pub name: String,
+    /// Its type: `ssh-ed25519`.
+    pub key_type: String,
+    /// `SHA256:...`, as `ssh-keygen -l` prints it.
+    pub fingerprint: String,
+    /// Keys of other types that are filed under the name: a reason to be careful.
+    pub other_types: Vec<KnownKey>,
+    /// Where the same key is filed under other names: the same machine, or an image that was made
+    /// with its host keys in it.
+    pub same_key: Vec<KnownKey>,
+}
+
+/// What is done about a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Trust,
+    /// File it, then go on.
+    TrustAndFile,
+    /// Ask the person.
+    Ask(NewHostKey),
+    /// Stop before anything is sent.
+    Refuse(Failure),
+}
+
+/// The decision.
+#[must_use]
+pub fn judge(status: HostKeyStatus, policy: HostKeyPolicy, shown: NewHostKey) -> Verdict {
+    match status {
+        HostKeyStatus::Known => Verdict::Trust,
+        HostKeyStatus::Changed { known } => Verdict::Refuse(changed(&known, &shown)),
+        HostKeyStatus::Revoked { known } => Verdict::Refuse(revoked(&known, &shown)),
+        HostKeyStatus::New { other_types } => match policy {
+            HostKeyPolicy::Ask => Verdict::Ask(NewHostKey { other_types, ..shown }),
+            HostKeyPolicy::AcceptNew if other_types.is_empty() => Verdict::TrustAndFile,
+            HostKeyPolicy::AcceptNew => Verdict::Refuse(other_type(&other_types, &shown)),
+            HostKeyPolicy::Strict => Verdict::Refuse(unknown(&shown)),
+        },
+    }
+}
+
+fn changed(known: &[KnownKey], shown: &NewHostKey) -> Failure {
+    let filed: Vec<_> = known.iter().map(|k| format!("{} at {}", k.fingerprint, k.place())).collect();
+    Failure::new(
+        Stage::HostKey,
+        format!("changed: {} {}, filed is {}", shown.key_type, shown.fingerprint, filed.join(" and ")),
+    )
+    .with_hint(format!(
+        "the instance was reimaged, the port leads to another instance now, or somebody is in between; if it is \
+         one of the first two, forget the old key: {}",
+        forget(known, &shown.name)
+    ))
+}
+
+fn revoked(known: &KnownKey, shown: &NewHostKey) -> Failure {
+    Failure::new(
+        Stage::HostKey,
+        format!("revoked: {} {} is marked @revoked at {}", shown.key_type, shown.fingerprint, known.place()),
+    )
+    .with_hint("its private half may be in other hands: give the instance new host keys (`sudo rm /etc/ssh/ssh_host_* && sudo ssh-keygen -A`)")
+}
+
+fn other_type(known: &[KnownKey], shown: &NewHostKey) -> Failure {
+    let filed: Vec<_> = known.iter().map(|k| format!("{} at {}", k.key_type, k.place())).collect();
+    Failure::new(
+        Stage::HostKey,
+        format!(
+            "new type: the server has {} {} and no longer the one filed, {}",
+            shown.key_type,
+            shown.fingerprint,
+            filed.join(" and ")
+        ),
+    )
+    .with_hint(format!("if the instance was reimaged, forget the old key: {}", forget(known, &shown.name)))
+}
+
+fn unknown(shown: &NewHostKey) -> Failure {
+    Failure::new(Stage::HostKey, format!("unknown: {} {}", shown.key_type, shown.fingerprint)).with_hint(
+        "compare it with what the instance's console shows, then use --host-keys ask or accept-new",
+    )
+}
+
+/// Nobody said yes.
+pub(super) fn not_trusted(shown: &NewHostKey) -> Failure {
+    Failure::new(Stage::HostKey, format!("not accepted: {} {}", shown.key_type, shown.fingerprint))
+        .with_hint("without a terminal to ask on, use --host-keys accept-new")
+}
+
+/// The command that forgets what is filed under a name, for every file that has something.
+fn forget(known: &[KnownKey], name: &str) -> String {
+    let mut files: Vec<&Path> = known.iter().map(|k| k.file.as_path()).collect();
+    files.sort_unstable();
+    files.dedup();
+    let command = |file: &Path| {
+        let file = file.to_string_lossy();
+        let words = ["ssh-keygen", "-R", name, "-f", &file];
+        // A path with a NUL byte does not exist; anything else can be quoted.
+        shlex::try_join(words).unwrap_or_else(|_| words.join(" "))
+    };
+    files.into_iter().map(|file| format!("`{}`", command(file))).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown() -> NewHostKey {
+        NewHostKey {
+            name: "[20.1.2.3]:50000".into(),
+            key_type: "ssh-ed25519".into(),
+            fingerprint: "SHA256:new".into(),
+            other_types: Vec::new(),
+            same_key: Vec::new(),
+        }
+    }
+
+    fn filed(key_type: &str) -> KnownKey {
+        KnownKey {
+            key_type: key_type.into(),
+            fingerprint: "SHA256:old".into(),
+            file: "/home/jo hn/known_hosts".into(),
+            line: Some(7),
+        }
+    }
+
+    #[test]
+    fn a_changed_key_is_refused_whatever_the_policy() {
+        for policy in [HostKeyPolicy::Ask, HostKeyPolicy::AcceptNew, HostKeyPolicy::Strict] {
+            let status = HostKeyStatus::Changed { known: vec![filed("ssh-ed25519")] };
+            let Verdict::Refuse(failure) = judge(status, policy, shown()) else { panic!() };
+            assert_eq!(
+                failure.message,
+                "changed: ssh-ed25519 SHA256:new, filed is SHA256:old at /home/jo hn/known_hosts:7"
+            );
+            let hint = failure.hint.unwrap();
+            assert!(
+                hint.ends_with("`ssh-keygen -R '[20.1.2.3]:50000' -f '/home/jo hn/known_hosts'`"),
+                "{hint}"
+            );
+            let status = HostKeyStatus::Revoked { known: filed("ssh-ed25519") };
+            assert!(matches!(judge(status, policy, shown()), Verdict::Refuse(_)));
+            assert_eq!(judge(HostKeyStatus::Known, policy, shown()), Verdict::Trust);
+        }
+    }
+
+    #[test]
+    fn a_new_key_is_for_the_policy_to_decide() {
+        let new = |others: &[KnownKey]| HostKeyStatus::New { other_types: others.to_vec() };
+        assert_eq!(judge(new(&[]), HostKeyPolicy::AcceptNew, shown()), Verdict::TrustAndFile);
+        assert_eq!(judge(new(&[]), HostKeyPolicy::Ask, shown()), Verdict::Ask(shown()));
+        assert!(matches!(judge(new(&[]), HostKeyPolicy::Strict, shown()), Verdict::Refuse(_)));
+        // A server that suddenly has only another type of key is not a first contact.
+        let others = [filed("ssh-rsa")];
+        assert!(matches!(judge(new(&others), HostKeyPolicy::AcceptNew, shown()), Verdict::Refuse(_)));
+        let Verdict::Ask(question) = judge(new(&others), HostKeyPolicy::Ask, shown()) else { panic!() };
+        assert_eq!(question.other_types, others);
+    }
+}

@@ -1,0 +1,81 @@
+//! The person at the terminal, shared by all connections of a run: one question at a time, each
+//! note once.
+
+use std::{
+    collections::HashSet,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use secrecy::SecretString;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use super::{NewHostKey, Prompt, limit::Limit};
+
+/// Whom to ask.
+pub(super) struct Person {
+    prompt: Arc<dyn Prompt>,
+    turn: Arc<AsyncMutex<()>>,
+    told: Mutex<HashSet<String>>,
+}
+
+impl Person {
+    pub(super) fn new(prompt: Arc<dyn Prompt>) -> Self {
+        Self { prompt, turn: Arc::default(), told: Mutex::default() }
+    }
+
+    /// Waits until no other question is open. The limit stands still meanwhile: the answer that is
+    /// waited for is a person's as well.
+    pub(super) async fn turn(&self, limit: &Arc<Limit>) -> OwnedMutexGuard<()> {
+        let _pause = limit.pause();
+        self.turn.clone().lock_owned().await
+    }
+
+    /// Asks for a secret.
+    pub(super) async fn secret(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        limit: &Arc<Limit>,
+        question: String,
+    ) -> io::Result<Option<SecretString>> {
+        self.ask(turn, limit, move |prompt| prompt.secret(&question)).await
+    }
+
+    /// Asks whether a host key is to be trusted.
+    pub(super) async fn trust(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        limit: &Arc<Limit>,
+        new: NewHostKey,
+    ) -> io::Result<bool> {
+        self.ask(turn, limit, move |prompt| prompt.trust_host_key(&new)).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        limit: &Arc<Limit>,
+        question: impl FnOnce(&dyn Prompt) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let _pause = limit.pause();
+        let prompt = self.prompt.clone();
+        tokio::task::spawn_blocking(move || {
+            let answer = question(&*prompt);
+            // A question can't be taken back from a terminal: the turn ends with the answer, also
+            // where nobody waits for it any more.
+            drop(turn);
+            answer
+        })
+        .await
+        .map_err(io::Error::other)?
+    }
+
+    /// Tells something, once per run.
+    pub(super) fn note(&self, text: impl Into<String>) {
+        let text = text.into();
+        let new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone());
+        if new {
+            self.prompt.note(&text);
+        }
+    }
+}
