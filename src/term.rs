@@ -1,18 +1,18 @@
 //! The process's own terminal: raw mode, size, standard streams, signals.
 //!
 //! Whatever way a session ends, the terminal is left as it was found: [`RawMode`] restores it when
-//! dropped and before a panic is reported, and the signals that end a program are [waited
-//! for](Termination) instead of obeyed, so that ending is an ordinary return.
+//! dropped and before a panic is reported, and [`restore`] is for whoever ends the program at once.
+//! Signals that end programs must be waited for instead of obeyed, so that ending is a return.
 
 mod raw;
-mod signals;
+mod resizes;
 mod streams;
 
 use std::io::{self, IsTerminal as _};
 
 pub use self::{
-    raw::{Attributes, RawMode, attributes, suspend},
-    signals::{Termination, resizes},
+    raw::{Attributes, RawMode, attributes, remember, restore, suspend},
+    resizes::resizes,
     streams::{Writer, stderr, stdin, stdout},
 };
 use crate::event::TerminalSize;

@@ -280,7 +280,7 @@ async fn drain(mut reader: ChannelReadHalf, output: mpsc::Sender<(Stream, Bytes)
 }
 
 /// A signal's name, which a server may make up.
-fn signal(signal: Sig) -> String {
+pub(super) fn signal(signal: Sig) -> String {
     match signal {
         Sig::Custom(name) => quote(&name),
         other => format!("{other:?}"),

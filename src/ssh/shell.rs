@@ -12,12 +12,13 @@ use std::{fmt, future::pending, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::BoxStream};
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, client::Msg};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client::Msg};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     escape::{Escape, Step},
     pty::Modes,
+    session::{Session, signal},
 };
 use crate::event::{Exit, Failure, Stage, TerminalSize};
 
@@ -95,17 +96,27 @@ pub enum ShellEnd {
     OutputClosed,
 }
 
+/// Runs the request on the instance until it ends, `~.` is typed or nobody takes the output. Dropped
+/// before that, it leaves nothing behind here; the instance is told when the session is dropped.
+///
+/// # Errors
+/// When the server refuses what is asked, or the connection is lost before the end is known.
+pub async fn run(session: &Session, request: ShellRequest, io: ShellIo) -> Result<ShellEnd, Failure> {
+    let channel = session.open_channel().await?;
+    drive(channel, request, io, |stage| session.lost(stage)).await
+}
+
 /// Runs the request on an open session channel. `lost` tells why the connection ended, when it did.
 async fn drive(
     mut channel: Channel<Msg>,
     request: ShellRequest,
     io: ShellIo,
-    lost: impl FnOnce() -> Option<String>,
+    lost: impl Fn(Stage) -> Failure,
 ) -> Result<ShellEnd, Failure> {
     if let Some(pty) = &request.pty {
-        request_pty(&mut channel, pty).await?;
+        request_pty(&mut channel, pty, &lost).await?;
     }
-    start(&channel, &request).await?;
+    start(&channel, &request).await.map_err(|_| lost(Stage::Channel))?;
     let (reader, writer) = channel.split();
     let ahead = if request.escape.is_some() { TYPED_AHEAD } else { PIPED_AHEAD };
     let (queue, queued) = mpsc::channel(ahead);
@@ -130,18 +141,22 @@ async fn drive(
 }
 
 /// Asks for the terminal and waits for the answer: a program that expects one must not be started without.
-async fn request_pty(channel: &mut Channel<Msg>, pty: &PtyRequest) -> Result<(), Failure> {
+async fn request_pty(
+    channel: &mut Channel<Msg>,
+    pty: &PtyRequest,
+    lost: impl Fn(Stage) -> Failure,
+) -> Result<(), Failure> {
     let TerminalSize { columns, rows, width_px, height_px } = pty.size;
     channel
         .request_pty(true, &pty.term, columns, rows, width_px, height_px, pty.modes.as_slice())
         .await
-        .map_err(|_| gone())?;
+        .map_err(|_| lost(Stage::Channel))?;
     let answer = async {
         loop {
             match channel.wait().await {
                 Some(ChannelMsg::Success) => return Ok(()),
                 Some(ChannelMsg::Failure) => return Err(no_terminal()),
-                Some(ChannelMsg::Close) | None => return Err(gone()),
+                Some(ChannelMsg::Close) | None => return Err(lost(Stage::Channel)),
                 Some(_) => {}
             }
         }
@@ -150,17 +165,14 @@ async fn request_pty(channel: &mut Channel<Msg>, pty: &PtyRequest) -> Result<(),
 }
 
 /// Asks for the shell or command; [`receive`] sees the answer.
-async fn start(channel: &Channel<Msg>, request: &ShellRequest) -> Result<(), Failure> {
-    let sent = async {
-        for (name, value) in &request.env {
-            channel.set_env(false, name, value).await?;
-        }
-        match &request.command {
-            Some(command) => channel.exec(true, command.as_bytes()).await,
-            None => channel.request_shell(true).await,
-        }
-    };
-    sent.await.map_err(|_| gone())
+async fn start(channel: &Channel<Msg>, request: &ShellRequest) -> Result<(), russh::Error> {
+    for (name, value) in &request.env {
+        channel.set_env(false, name, value).await?;
+    }
+    match &request.command {
+        Some(command) => channel.exec(true, command.as_bytes()).await,
+        None => channel.request_shell(true).await,
+    }
 }
 
 /// Takes what the instance sends until the channel is closed: output may come after the exit status.
@@ -168,24 +180,23 @@ async fn receive(
     mut reader: ChannelReadHalf,
     stdout: mpsc::Sender<Bytes>,
     stderr: mpsc::Sender<Bytes>,
-    lost: impl FnOnce() -> Option<String>,
+    lost: impl Fn(Stage) -> Failure,
 ) -> Result<ShellEnd, Failure> {
     let (mut exit, mut complete, mut closed) = (None, false, false);
     let Ok(mut next) = timeout(REPLY_LIMIT, reader.wait()).await else { return Err(no_reply("a shell")) };
     while let Some(message) = next {
         match message {
-            ChannelMsg::Data { data } => {
-                if stdout.send(data).await.is_err() {
-                    return Ok(ShellEnd::OutputClosed);
-                }
-            }
+            ChannelMsg::Data { data } => match stdout.send(data).await {
+                Ok(()) => {}
+                Err(_) => return Ok(ShellEnd::OutputClosed),
+            },
             ChannelMsg::ExtendedData { data, ext: STDERR } => {
                 // Whoever closes standard error alone wants the rest.
                 let _ = stderr.send(data).await;
             }
-            ChannelMsg::Failure => return Err(Failure::new(Stage::Channel, "the server refused to run it")),
+            ChannelMsg::Failure => return Err(not_run()),
             ChannelMsg::ExitStatus { exit_status } => exit = Some(Exit::Status(exit_status)),
-            ChannelMsg::ExitSignal { signal_name, .. } => exit = Some(Exit::Signal(name(signal_name))),
+            ChannelMsg::ExitSignal { signal_name, .. } => exit = Some(Exit::Signal(signal(signal_name))),
             ChannelMsg::Eof => complete = true,
             ChannelMsg::Close => closed = true,
             _ => {}
@@ -195,8 +206,8 @@ async fn receive(
     match exit {
         Some(exit) if complete || closed => Ok(ShellEnd::Exit(exit)),
         // A status alone does not say that all of the output is there.
-        _ if !closed => Err(connection_lost(lost())),
-        _ => Err(Failure::new(Stage::Command, "the server ended the session without an exit status")),
+        _ if !closed => Err(lost(Stage::Command)),
+        _ => Err(no_status()),
     }
 }
 
@@ -303,10 +314,6 @@ fn title(request: &ShellRequest) -> String {
     }
 }
 
-fn gone() -> Failure {
-    Failure::new(Stage::Channel, "the connection ended before the session began")
-}
-
 fn no_terminal() -> Failure {
     Failure::new(Stage::Channel, "the server refused a terminal")
         .with_hint("give a command, which needs none: `vmssh ssh TARGET N -- COMMAND`")
@@ -317,18 +324,12 @@ fn no_reply(to: &str) -> Failure {
     Failure::new(Stage::Channel, format!("no reply to the request for {to} within {limit} s"))
 }
 
-fn connection_lost(reason: Option<String>) -> Failure {
-    match reason {
-        Some(reason) => Failure::new(Stage::Command, format!("connection lost: {reason}")),
-        None => Failure::new(Stage::Command, "connection lost"),
-    }
+fn not_run() -> Failure {
+    Failure::new(Stage::Channel, "the server does not run that for this user")
+        .with_hint("check ForceCommand, the user's shell and `command=` in authorized_keys")
 }
 
-/// A signal's name without `SIG`, as on the wire.
-fn name(signal: Sig) -> String {
-    match signal {
-        Sig::Custom(name) => name,
-        // The names of the others are those of the variants.
-        known => format!("{known:?}"),
-    }
+fn no_status() -> Failure {
+    Failure::new(Stage::Command, "ended without an exit status")
+        .with_hint("the command or its shell was killed on the instance: see its log (`journalctl -e`)")
 }

@@ -24,7 +24,7 @@ impl RawMode {
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        system::restore();
+        restore();
     }
 }
 
@@ -32,6 +32,19 @@ impl Drop for RawMode {
 #[must_use]
 pub fn attributes() -> Option<Attributes> {
     system::attributes()
+}
+
+/// Keeps the modes of the terminal for [`restore`], before something else changes them: a question
+/// for a password switches the echo off.
+pub fn remember() {
+    restore_before_panics();
+    system::remember();
+}
+
+/// Puts the terminal back in order: as it was before raw mode or [`remember`]. Does nothing where
+/// nothing was changed.
+pub fn restore() {
+    system::restore();
 }
 
 /// Stops the process as ^Z would, with the terminal restored while it is stopped and made raw again
@@ -49,7 +62,7 @@ fn restore_before_panics() {
     HOOK.call_once(|| {
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            system::restore();
+            restore();
             report(info);
         }));
     });
@@ -58,8 +71,10 @@ fn restore_before_panics() {
 #[cfg(unix)]
 mod system {
     use std::{
+        fs::File,
         io,
-        sync::{Mutex, PoisonError},
+        os::fd::{AsFd as _, OwnedFd},
+        sync::{Mutex, MutexGuard, PoisonError},
     };
 
     use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -67,30 +82,46 @@ mod system {
     /// The modes of a terminal.
     pub type Attributes = Termios;
 
-    /// The modes to return to, while the terminal is raw. Of the process, as the terminal is: the
-    /// panic hook has nothing else to find them by. Nothing panics while holding it.
-    static SAVED: Mutex<Option<Termios>> = Mutex::new(None);
+    /// A terminal and the modes to return to, while it has others. Of the process, as the terminal
+    /// is: the panic hook has nothing else to find them by.
+    static SAVED: Mutex<Option<(OwnedFd, Termios)>> = Mutex::new(None);
+
+    /// Nothing panics while holding it.
+    fn saved() -> MutexGuard<'static, Option<(OwnedFd, Termios)>> {
+        SAVED.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     pub(super) fn attributes() -> Option<Termios> {
         tcgetattr(io::stdin()).ok()
     }
 
     pub(super) fn enter() -> io::Result<()> {
-        let mut saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = tcgetattr(io::stdin())?;
+        let mut saved = saved();
+        let terminal = io::stdin().as_fd().try_clone_to_owned()?;
+        let now = tcgetattr(&terminal)?;
         let mut raw = now.clone();
         raw.make_raw();
-        tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
-        saved.get_or_insert(now);
+        tcsetattr(&terminal, OptionalActions::Now, &raw)?;
+        saved.get_or_insert((terminal, now));
         Ok(())
+    }
+
+    /// Of the terminal that questions are asked on, whatever standard input is.
+    pub(super) fn remember() {
+        let mut saved = saved();
+        if saved.is_none()
+            && let Ok(terminal) = File::options().read(true).write(true).open("/dev/tty")
+            && let Ok(now) = tcgetattr(&terminal)
+        {
+            *saved = Some((terminal.into(), now));
+        }
     }
 
     /// At once, not after what is still to be printed: a terminal that stands still would keep us.
     pub(super) fn restore() {
-        let mut saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(attributes) = saved.take() {
+        if let Some((terminal, modes)) = saved().take() {
             // A terminal that has gone away needs no restoring.
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &attributes);
+            let _ = tcsetattr(terminal, OptionalActions::Now, &modes);
         }
     }
 
@@ -121,6 +152,9 @@ mod system {
     pub(super) fn enter() -> io::Result<()> {
         terminal::enable_raw_mode()
     }
+
+    /// The console's questions restore it themselves, also when interrupted.
+    pub(super) fn remember() {}
 
     pub(super) fn restore() {
         let _ = terminal::disable_raw_mode();

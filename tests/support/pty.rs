@@ -1,4 +1,5 @@
 //! A terminal with a program in it, as a person would have it: keys in, screen out.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{
     fs::File,

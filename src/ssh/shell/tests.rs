@@ -4,7 +4,7 @@ use std::{net::Shutdown, sync::Arc};
 
 use futures_util::{FutureExt as _, future::BoxFuture, stream};
 use russh::{
-    ChannelId,
+    ChannelId, Sig,
     client::{self, AuthResult},
     keys::{Algorithm, PrivateKey, PublicKeyOrCertificate},
     server::{self, Auth},
@@ -171,7 +171,11 @@ impl User {
         request: ShellRequest,
     ) -> impl Future<Output = Result<ShellEnd, Failure>> + 'static {
         let (channel, io) = (self.channel.take().unwrap(), self.io.take().unwrap());
-        async { timeout(LIMIT, drive(channel, request, io, || None)).await.unwrap() }
+        async {
+            timeout(LIMIT, drive(channel, request, io, |stage| Failure::new(stage, "connection lost")))
+                .await
+                .unwrap()
+        }
     }
 
     async fn types(&self, bytes: &[u8]) {
@@ -442,14 +446,14 @@ async fn an_end_without_a_status_says_so() {
     })
     .await;
     let failure = user.session(command("x")).await.unwrap_err();
-    assert_eq!(failure.to_string(), "command: the server ended the session without an exit status");
+    assert_eq!(failure.to_string(), "command: ended without an exit status");
 }
 
 #[tokio::test]
 async fn what_the_server_refuses_is_named() {
     for (request, expected) in [
         (shell(), "channel: the server refused a terminal"),
-        (command("x"), "channel: the server refused to run it"),
+        (command("x"), "channel: the server does not run that for this user"),
     ] {
         let mut user = User::new(async |mut peer: Peer| {
             peer.next().await.unwrap();
