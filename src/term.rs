@@ -1,18 +1,18 @@
 //! The process's own terminal: raw mode, size, standard streams, signals.
 //!
 //! Whatever way a session ends, the terminal is left as it was found: [`RawMode`] restores it when
-//! dropped and before a panic is reported, and [`restore`] is for whoever ends the program at once.
-//! Signals that end programs must be waited for instead of obeyed, so that ending is a return.
+//! dropped and before a panic is reported, the signals that end a program are [waited for](Termination)
+//! instead of obeyed, so that ending is a return, and [`restore`] is for whoever ends it at once.
 
 mod raw;
-mod resizes;
+mod signals;
 mod streams;
 
 use std::io::{self, IsTerminal as _};
 
 pub use self::{
     raw::{Attributes, RawMode, attributes, remember, restore, suspend},
-    resizes::resizes,
+    signals::{Termination, resizes},
     streams::{Writer, stderr, stdin, stdout},
 };
 use crate::event::TerminalSize;

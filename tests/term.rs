@@ -179,3 +179,27 @@ fn child_asks() {
     term::restore();
     say("given up");
 }
+
+#[test]
+fn a_signal_that_ends_programs_is_told_instead() {
+    for (signal, number) in [(rustix::process::Signal::TERM, 15), (rustix::process::Signal::HUP, 1)] {
+        let (mut terminal, before) = run("child_is_terminated");
+        terminal.see("made raw");
+        terminal.signal(signal);
+        terminal.see(&format!("signal {number}"));
+        assert!(terminal.end().success());
+        assert_eq!(terminal.modes(), before);
+    }
+}
+
+#[test]
+#[ignore = "run by a_signal_that_ends_programs_is_told_instead"]
+fn child_is_terminated() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut termination = term::Termination::listen().unwrap();
+        let _raw = term::RawMode::enter().unwrap();
+        say("made raw");
+        say(&format!("signal {}", termination.received().await));
+    });
+}
