@@ -99,7 +99,7 @@ pub async fn connect(addresses: &[IpAddr], port: u16, limit: Duration) -> Result
 #[must_use]
 pub fn seconds(limit: Duration) -> String {
     // What remains of a limit is a little less than the limit.
-    let ms = (limit.as_micros() + 999) / 1000;
+    let ms = limit.as_micros().div_ceil(1000);
     let limit = Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX));
     let rounded = if ms >= 1000 {
         Duration::from_millis((limit.as_millis() as u64).div_ceil(100) * 100)
