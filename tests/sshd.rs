@@ -303,13 +303,13 @@ async fn a_pass_phrase_is_asked_once_for_all_connections() {
     let key = server.new_key("locked", &["-t", "ed25519"], "opensesame");
     let person = Arc::new(Person {
         secrets: Mutex::new(["wrong", "opensesame"].into()),
-        slow: Duration::from_millis(700),
+        slow: Duration::from_millis(2500),
         ..Person::default()
     });
     let mut options = options(&server);
     options.identity_files = vec![key.clone()];
     // Less than the person takes: the time limit stands still meanwhile.
-    options.connect_timeout = Duration::from_millis(1300);
+    options.connect_timeout = Duration::from_secs(4);
     options.known_hosts.own = server.dir().join("own");
     fs::write(&options.known_hosts.own, server.known_hosts_line()).unwrap();
     let client = client(options, &person).await;
