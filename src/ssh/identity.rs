@@ -94,10 +94,9 @@ impl Identity {
         person: &Person,
         limit: &Arc<Limit>,
     ) -> Result<Arc<PrivateKey>, &'static str> {
-        let mut secret = {
-            let _pause = limit.pause();
-            self.secret.lock().await
-        };
+        // Also while it is decrypted: that takes this machine's time and not the server's.
+        let _pause = limit.pause();
+        let mut secret = self.secret.lock().await;
         let text = match &*secret {
             Secret::Open(key) => return Ok(key.clone()),
             Secret::Lost(why) => return Err(why),
