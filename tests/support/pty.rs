@@ -112,6 +112,31 @@ impl Terminal {
         !modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
+    /// Waits until every key is handed on as it is typed.
+    #[track_caller]
+    pub(crate) fn until_raw(&self) {
+        self.until("raw", Self::is_raw);
+    }
+
+    /// Waits until what is typed is not shown.
+    #[track_caller]
+    pub(crate) fn until_silent(&self) {
+        use rustix::termios::LocalModes;
+        self.until("silent", |terminal| {
+            !tcgetattr(&terminal.pts).unwrap().local_modes.contains(LocalModes::ECHO)
+        });
+    }
+
+    /// Nobody tells of a terminal's modes; one has to look.
+    #[track_caller]
+    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + LIMIT;
+        while !holds(self) {
+            assert!(Instant::now() < deadline, "not {what}; the screen: {:?}", self.screen());
+            thread::sleep(LOOK);
+        }
+    }
+
     /// Sends the program a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
