@@ -1,1 +1,3 @@
-//! To be written.
+//! Azure's documents, read into the typed values of `natmap`.
+
+pub mod saved;

@@ -1,1 +1,96 @@
-//! To be written.
+//! The command line: arguments in, exit status out. Everything of the process's own (streams,
+//! environment, signals, prompts) is here and in `term`; the rules are below.
+
+mod args;
+mod config;
+mod context;
+mod demo;
+mod duration;
+mod error;
+mod exec;
+mod exit;
+mod interrupt;
+mod lab;
+mod load;
+mod map;
+mod probe;
+mod prompt;
+mod sign_in;
+mod ssh;
+mod ui;
+
+use std::{ffi::OsString, process::ExitCode, time::Duration};
+
+use clap::{CommandFactory, FromArgMatches};
+
+use self::{
+    args::{Cli, Verb},
+    context::Context,
+    error::Error,
+    exit::Exit,
+};
+
+/// After the verb has ended, tasks that still close connections get this long; nothing that matters
+/// to the user waits for them.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Runs the program with the process's own arguments and gives its exit status.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with status 0, the rest to stderr with 2.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            ui::fatal(&format!("can't start: {error}"));
+            return Exit::SomeFailed.into();
+        }
+    };
+    let context = Context::new(&cli.global);
+    let result = runtime.block_on(async {
+        interrupt::listen(&context)?;
+        dispatch(&context, cli.verb).await
+    });
+    context.end_lab();
+    runtime.shutdown_timeout(LAST_WORDS);
+    let exit = result.unwrap_or_else(|error| context.ui.error(&error));
+    crate::term::restore();
+    exit.into()
+}
+
+/// Reads arguments; the first is the program's name.
+fn parse<I, T>(arguments: I) -> Result<Cli, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)
+}
+
+/// Runs one verb.
+async fn dispatch(context: &Context, verb: Verb) -> Result<Exit, Error> {
+    match verb {
+        Verb::Map(args) => map::run(context, &args).await,
+        Verb::Probe(args) => probe::run(context, &args).await,
+        Verb::Ssh(args) => ssh::run(context, args).await,
+        Verb::Exec(args) => exec::run(context, args).await,
+        Verb::Lab(args) => lab::run(context, args).await,
+        Verb::Demo => Box::pin(demo::run(context)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_well_defined() {
+        super::Cli::command().debug_assert();
+    }
+}

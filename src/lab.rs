@@ -1,1 +1,417 @@
-//! To be written.
+//! The lab: a scale set on loopback, to try things on, to show them and to test against.
+//!
+//! A NAT frontend with one real port per instance, an SSH server per instance that runs commands
+//! in a scratch folder of its own, the documents that `az` would print about it, and faults to
+//! switch on. What it shows must be what the real thing does. It is no isolation: commands run as
+//! the user that started the lab and see the whole machine.
+//!
+//! Reachable on 127.0.0.1 only, and only with the key made for the run.
+
+mod command;
+mod fault;
+mod files;
+mod frontend;
+mod process;
+#[cfg(unix)]
+mod pty;
+mod server;
+mod socket;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use russh::keys::{Algorithm, PrivateKey, PublicKey, ssh_key};
+use socket2::SockRef;
+use thiserror::Error;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use command::Home;
+pub use fault::{Fault, FaultError, FaultSpec};
+use files::Folder;
+use frontend::Port;
+use process::Processes;
+use server::Instance;
+
+use crate::natmap::{Entry, InstanceId, Known, NatMap, PortError, Protocol, Via};
+
+/// The most instances of a lab: those of a scale set (Azure's limit for Uniform ones).
+const MAX_INSTANCES: usize = 1000;
+
+/// The only user that can sign in.
+const USER: &str = "azureuser";
+
+/// File handles beside one listener per instance that a lab can't do without: the program's own
+/// and a few sessions (one handle each at either end, four for a command's pipes and process).
+const SPARE_HANDLES: u64 = 64;
+
+/// File handles asked for per instance: a listener, both ends of a session, a command, in use at
+/// once in a fan-out over all.
+const HANDLES_PER_INSTANCE: u64 = 8;
+
+/// What a lab is to be.
+#[derive(Debug, Clone)]
+pub struct LabOptions {
+    /// How many instances, 1 to 1000; their ids are 0, 1, 2, ...
+    pub instances: usize,
+    /// What is wrong with which of them; where two name one instance, the later holds.
+    pub faults: Vec<FaultSpec>,
+    /// The first frontend port; `None` for any place with room.
+    pub base_port: Option<u16>,
+    /// Where the lab's private folder is made.
+    pub state_dir: PathBuf,
+}
+
+/// A running lab. Dropping it ends everything: ports, sessions, commands and what they started,
+/// scratch folders, keys.
+#[derive(Debug)]
+pub struct Lab {
+    map: NatMap,
+    folder: Folder,
+    running: Running,
+}
+
+/// The parts that run. Dropped before the folder goes.
+struct Running {
+    end: CancellationToken,
+    processes: Arc<Processes>,
+    listeners: Vec<Arc<TcpListener>>,
+    /// Ports that answer nothing or refuse.
+    _dead_ports: Vec<Port>,
+    /// One task per port that accepts; ended with this.
+    accepting: JoinSet<()>,
+}
+
+/// Why a lab could not be started.
+#[derive(Debug, Error)]
+pub enum LabError {
+    /// Too few or too many instances.
+    #[error("a lab has 1 to {MAX_INSTANCES} instances, not {0}")]
+    Instances(usize),
+    /// A fault for an instance that isn't there.
+    #[error("there is no instance {wanted} to be faulty; there are 0-{last}")]
+    NoSuchInstance {
+        /// The largest number that a fault names.
+        wanted: usize,
+        /// The largest that there is.
+        last: usize,
+    },
+    /// The given base port leaves no room.
+    #[error("{instances} ports from {base} on are not all between 1 and 65535")]
+    BasePort {
+        /// As given.
+        base: u16,
+        /// How many ports are needed.
+        instances: usize,
+    },
+    /// A port of the given range is in use, or not to be had for another reason.
+    #[error("port {port} of 127.0.0.1 can't be had")]
+    PortTaken {
+        /// Which port.
+        port: u16,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Not even single ports could be opened.
+    #[error("no port on 127.0.0.1 could be opened")]
+    Ports(#[source] io::Error),
+    /// The limit on open files is too low, and final.
+    #[error("{instances} instances need {needed} file handles, and the limit is {limit}")]
+    FileHandles {
+        /// The wish.
+        instances: usize,
+        /// Handles needed at least.
+        needed: u64,
+        /// Handles that there are.
+        limit: u64,
+    },
+    /// The lab's folder, or something in it, could not be made.
+    #[error("can't write to {}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A key could not be made.
+    #[error("can't make an SSH key: {0}")]
+    Key(String),
+}
+
+impl LabError {
+    /// The next thing to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Instances(_) | Self::Key(_) => return None,
+            Self::NoSuchInstance { wanted, .. } => {
+                format!(
+                    "ask for more instances ({} for this fault) or name another one",
+                    wanted.saturating_add(1)
+                )
+            }
+            Self::BasePort { .. } | Self::PortTaken { .. } => {
+                "choose another base port, or none: the lab then finds a free range".into()
+            }
+            Self::Ports(_) => "see what holds the ports (`ss -ltn`), or ask for fewer instances".into(),
+            Self::FileHandles { needed, .. } => {
+                format!(
+                    "raise the limit (`ulimit -n {needed}`; `ulimit -Hn` says how far), or ask for fewer instances"
+                )
+            }
+            Self::Folder { .. } => "make room or set TMPDIR to a folder that you can write to".into(),
+        })
+    }
+
+    fn key(error: ssh_key::Error) -> Self {
+        Self::Key(error.to_string())
+    }
+}
+
+impl From<PortError> for LabError {
+    fn from(error: PortError) -> Self {
+        Self::Ports(io::Error::other(error))
+    }
+}
+
+impl Lab {
+    /// Starts a lab on the current tokio runtime. Its ports answer when this returns.
+    ///
+    /// # Errors
+    /// When the options contradict themselves, or ports, file handles or the folder can't be had.
+    pub async fn start(options: LabOptions) -> Result<Self, LabError> {
+        let faults = faults(&options)?;
+        raise_handle_limit(options.instances)?;
+        let folder = Folder::make(&options.state_dir)?;
+        let (ports, opened): (Vec<u16>, Vec<Port>) =
+            frontend::open(&faults, options.base_port)?.into_iter().unzip();
+        let map = map(&ports)?;
+        let key = new_key()?;
+        let host_keys = faults.iter().map(|fault| HostKey::new(*fault)).collect::<Result<Vec<_>, _>>()?;
+        let listed: Vec<_> = host_keys.iter().map(|key| key.listed.clone()).collect();
+        folder.fill(&key, &ports, &listed)?;
+
+        let accepted_key = Arc::new(key.public_key().key_data().clone());
+        let mut running = Running::new();
+        for (number, ((port, fault), host_key)) in opened.into_iter().zip(faults).zip(host_keys).enumerate() {
+            let instance = Instance {
+                config: Arc::new(server::config(host_key.served)),
+                fault,
+                home: home(&folder, number),
+                accepted_key: Arc::clone(&accepted_key),
+                processes: Arc::clone(&running.processes),
+                end: running.end.clone(),
+            };
+            running.add(instance, port)?;
+        }
+        Ok(Self { map, folder, running })
+    }
+
+    /// The NAT map, as it would come from Azure.
+    #[must_use]
+    pub fn map(&self) -> &NatMap {
+        &self.map
+    }
+
+    /// The only user that can sign in.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        USER
+    }
+
+    /// The only key that can sign in: an OpenSSH private key without a pass phrase.
+    #[must_use]
+    pub fn key_file(&self) -> &Path {
+        &self.folder.key
+    }
+
+    /// The host keys of all instances. For one with the fault `hostkey` it is the key that the
+    /// instance seems to have had before.
+    #[must_use]
+    pub fn known_hosts_file(&self) -> &Path {
+        &self.folder.known_hosts
+    }
+
+    /// What `az vmss list-instance-connection-info` would print about the lab.
+    #[must_use]
+    pub fn connection_info_file(&self) -> &Path {
+        &self.folder.connection_info
+    }
+
+    /// What `az network lb inbound-nat-pool show` would print about the lab.
+    #[must_use]
+    pub fn nat_pool_file(&self) -> &Path {
+        &self.folder.nat_pool
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.running.stop();
+        self.running.processes.end_all(self.folder.path());
+    }
+}
+
+impl Running {
+    fn new() -> Self {
+        Self {
+            end: CancellationToken::new(),
+            processes: Arc::default(),
+            listeners: Vec::new(),
+            _dead_ports: Vec::new(),
+            accepting: JoinSet::new(),
+        }
+    }
+
+    fn add(&mut self, instance: Instance, port: Port) -> Result<(), LabError> {
+        match port {
+            Port::Open(listener) => {
+                let listener = Arc::new(TcpListener::from_std(listener).map_err(LabError::Ports)?);
+                self.listeners.push(Arc::clone(&listener));
+                self.accepting.spawn(server::accept(Arc::new(instance), listener));
+            }
+            dead => self._dead_ports.push(dead),
+        }
+        Ok(())
+    }
+
+    /// Closes the ports at once; connections and commands follow as their tasks get to run.
+    fn stop(&self) {
+        self.end.cancel();
+        for listener in &self.listeners {
+            // Ends the listening even before its task has let go of it. Where a system knows no
+            // such thing, the end of the task does it.
+            let _ = SockRef::from(&**listener).shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("listeners", &self.listeners.len()).finish_non_exhaustive()
+    }
+}
+
+/// The fault of each instance.
+fn faults(options: &LabOptions) -> Result<Vec<Option<Fault>>, LabError> {
+    if !(1..=MAX_INSTANCES).contains(&options.instances) {
+        return Err(LabError::Instances(options.instances));
+    }
+    let last = options.instances - 1;
+    match options.faults.iter().map(FaultSpec::last).max() {
+        Some(wanted) if wanted > last => Err(LabError::NoSuchInstance { wanted, last }),
+        _ => Ok((0..options.instances).map(|k| FaultSpec::of(&options.faults, k)).collect()),
+    }
+}
+
+fn raise_handle_limit(instances: usize) -> Result<(), LabError> {
+    let count = instances as u64;
+    let needed = count + SPARE_HANDLES;
+    let limit = rlimit::increase_nofile_limit(count * HANDLES_PER_INSTANCE + SPARE_HANDLES);
+    match limit {
+        Ok(limit) if limit < needed => Err(LabError::FileHandles { instances, needed, limit }),
+        // Where the limit can't even be read, opening the ports will tell.
+        _ => Ok(()),
+    }
+}
+
+fn map(ports: &[u16]) -> Result<NatMap, LabError> {
+    let entry = |(number, port): (usize, &u16)| {
+        Ok(Entry {
+            instance: Some(InstanceId::from(number)),
+            name: Some(name(number)),
+            address: Some(crate::natmap::Host::Ip(std::net::Ipv4Addr::LOCALHOST.into())),
+            port: u64::from(*port).try_into()?,
+            backend_port: Some(22_u64.try_into()?),
+            protocol: Protocol::Tcp,
+            via: Via::NatPool,
+            rule: Some("ssh".into()),
+            known: Known::Listed,
+        })
+    };
+    let entries = ports.iter().enumerate().map(entry).collect::<Result<_, LabError>>()?;
+    Ok(NatMap { entries, findings: Vec::new() })
+}
+
+/// The instance's name in Azure.
+fn name(number: usize) -> String {
+    format!("lab_{number}")
+}
+
+/// The name that the instance knows itself by: prefix and id in base 36, as Uniform scale sets have it.
+fn computer_name(number: usize) -> String {
+    let digit = |place: u32| {
+        let value = number / 36_usize.pow(place) % 36;
+        u32::try_from(value).ok().and_then(|value| char::from_digit(value, 36)).unwrap_or('0')
+    };
+    let digits: String = (0..6).rev().map(digit).collect();
+    format!("lab{}", digits.to_uppercase())
+}
+
+/// Where an instance's commands run, and the environment that a login would give them.
+fn home(folder: &Folder, number: usize) -> Home {
+    let home = folder.path().join(name(number));
+    let computer_name = computer_name(number);
+    let mut path = folder.bin.clone().into_os_string();
+    path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let env = vec![
+        ("PATH", path),
+        ("HOME", home.clone().into_os_string()),
+        ("USER", USER.into()),
+        ("LOGNAME", USER.into()),
+        ("SHELL", "/bin/sh".into()),
+        ("LANG", "C.UTF-8".into()),
+        ("PS1", format!("{USER}@{computer_name}:$ ").into()),
+        ("VMSSH_LAB_INSTANCE", number.to_string().into()),
+        ("VMSSH_LAB_COMPUTER_NAME", computer_name.into()),
+    ];
+    Home { folder: home, env }
+}
+
+/// The key that an instance has, and the one that known_hosts lists for it.
+struct HostKey {
+    served: PrivateKey,
+    listed: PublicKey,
+}
+
+impl HostKey {
+    fn new(fault: Option<Fault>) -> Result<Self, LabError> {
+        let served = new_key()?;
+        let listed = match fault {
+            Some(Fault::HostKey) => new_key()?.public_key().clone(),
+            _ => served.public_key().clone(),
+        };
+        Ok(Self { served, listed })
+    }
+}
+
+/// Ed25519 is the quickest to make and what new servers have.
+fn new_key() -> Result<PrivateKey, LabError> {
+    PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(LabError::key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn computer_names_count_in_base_36() {
+        let names: Vec<_> = [0, 9, 10, 35, 36, 999].map(computer_name).into();
+        assert_eq!(names, ["lab000000", "lab000009", "lab00000A", "lab00000Z", "lab000010", "lab0000RR"]);
+    }
+
+    #[test]
+    fn wrong_options_say_what_is_wrong() {
+        let error = |instances, faults: &[&str]| {
+            let faults = faults.iter().map(|text| text.parse().unwrap()).collect();
+            let options = LabOptions { instances, faults, base_port: None, state_dir: PathBuf::new() };
+            super::faults(&options).unwrap_err().to_string()
+        };
+        assert_eq!(error(0, &[]), "a lab has 1 to 1000 instances, not 0");
+        assert_eq!(error(1001, &[]), "a lab has 1 to 1000 instances, not 1001");
+        assert_eq!(error(4, &["0=drop", "2-4=slow"]), "there is no instance 4 to be faulty; there are 0-3");
+    }
+}

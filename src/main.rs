@@ -1,3 +1,7 @@
 //! The `vmssh` program: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vmssh::cli::main()
+}

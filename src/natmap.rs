@@ -10,7 +10,7 @@ mod port;
 mod range;
 mod select;
 
-pub use document::{ConnectionInfo, ConnectionInfoLine, NatPool};
+pub use document::{ConnectionInfo, ConnectionInfoLine, Document, NatPool};
 pub use endpoint::{Endpoint, Host, HostError, HostKeyAlias};
 pub use instance::InstanceId;
 pub use port::{BackendPort, FrontendPort, PortError};

@@ -1,1 +1,14 @@
-//! To be written.
+//! What people and programs see: tables, JSON, folded and prefixed outputs, progress.
+//!
+//! Everything here consumes values and events and writes to a given `Write`. No worker knows that
+//! a table or a bar exists.
+
+pub mod exec;
+mod flat;
+pub mod json;
+pub mod map;
+pub mod probe;
+pub mod progress;
+mod spool;
+pub mod summary;
+pub mod table;

@@ -4,6 +4,15 @@ use super::{
     BackendPort, Entry, Finding, FrontendPort, Host, InstanceId, Known, NatMap, Protocol, Severity, Via,
 };
 
+/// A document that a map can be built from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Document {
+    /// `az vmss list-instance-connection-info`.
+    ConnectionInfo(ConnectionInfo),
+    /// `az network lb inbound-nat-pool show` or `list`.
+    NatPools(Vec<NatPool>),
+}
+
 /// What `az vmss list-instance-connection-info` prints: instance and frontend endpoint, no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionInfo {
@@ -40,13 +49,25 @@ pub struct NatPool {
 }
 
 impl NatMap {
-    /// The map that a connection-info listing states, sorted by instance id (az sorts as text).
+    /// The map that a document states. `address` is the user's word for the frontend's address,
+    /// used where the document does not tell it.
     #[must_use]
-    pub fn from_connection_info(info: &ConnectionInfo) -> Self {
+    pub fn from_document(document: &Document, address: Option<&Host>) -> Self {
+        match document {
+            Document::ConnectionInfo(info) => Self::from_connection_info(info, address),
+            Document::NatPools(pools) => Self::from_nat_pools(pools, address),
+        }
+    }
+
+    /// The map that a connection-info listing states, sorted by instance id (az sorts as text).
+    fn from_connection_info(info: &ConnectionInfo, address: Option<&Host>) -> Self {
         let mut lines: Vec<_> = info.lines.iter().collect();
         lines.sort_by(|a, b| a.instance.cmp(&b.instance));
-        let without_address: Vec<_> =
-            lines.iter().filter(|l| l.address.is_none()).map(|l| l.instance.clone()).collect();
+        let without_address: Vec<_> = lines
+            .iter()
+            .filter(|l| l.address.is_none() && address.is_none())
+            .map(|l| l.instance.clone())
+            .collect();
         let mut findings = Vec::new();
         if lines.is_empty() {
             findings.push(Finding {
@@ -76,7 +97,7 @@ impl NatMap {
             .map(|line| Entry {
                 instance: Some(line.instance.clone()),
                 name: None,
-                address: line.address.clone(),
+                address: line.address.as_ref().or(address).cloned(),
                 port: line.port,
                 backend_port: None,
                 protocol: Protocol::Tcp,
@@ -91,8 +112,7 @@ impl NatMap {
     /// The *possible* ports of NAT pools. A pool says neither which instance has which port (the
     /// port is not `start + id`) nor what its frontend's address is; `address` is the user's word
     /// for the latter.
-    #[must_use]
-    pub fn from_nat_pools(pools: &[NatPool], address: Option<&Host>) -> Self {
+    fn from_nat_pools(pools: &[NatPool], address: Option<&Host>) -> Self {
         let mut map = Self::default();
         for pool in pools {
             map.entries.extend((pool.start.get()..=pool.end.get()).filter_map(|port| {
@@ -156,7 +176,7 @@ mod tests {
                 line("3", None, 50003),
             ],
         };
-        let map = NatMap::from_connection_info(&info);
+        let map = NatMap::from_connection_info(&info, None);
         let ids: Vec<_> = map.instances().iter().map(ToString::to_string).collect();
         assert_eq!(ids, ["2", "3", "10"]);
         let codes: Vec<_> = map.findings.iter().map(|f| f.code).collect();

@@ -173,33 +173,39 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 impl NatMap {
-    /// The endpoints that a set names, in the map's order, those of one backend port where one is
-    /// wanted. Entries whose backend port is not known are taken: the user's word is all there is.
+    /// The part of the map that a set names, in the map's order, of one backend port where one is
+    /// wanted. Entries whose backend port is not known stay: the user's word is all there is.
+    /// Findings stay as they are.
     ///
     /// # Errors
-    /// When a part of the set matches no instance (the error says which there are), when nothing is
-    /// left, or when what is left can't be dialled.
-    pub fn select(
-        &self,
-        set: &InstanceSet,
-        backend_port: Option<BackendPort>,
-    ) -> Result<Vec<Endpoint>, SelectError> {
+    /// When a part of the set matches no instance (the error says which there are), or no entry has
+    /// the wanted backend port.
+    pub fn restricted_to(&self, set: &InstanceSet, backend_port: Option<BackendPort>) -> Result<Self, SelectError> {
         self.check_terms(set)?;
-        let mut chosen: Vec<&Entry> = self.entries.iter().filter(|e| set.contains(e)).collect();
-        if chosen.is_empty() {
-            return Err(SelectError::Nothing);
-        }
+        let mut entries: Vec<Entry> = self.entries.iter().filter(|e| set.contains(e)).cloned().collect();
         if let Some(wanted) = backend_port {
-            let mut there: Vec<_> = chosen.iter().filter_map(|e| e.backend_port).collect();
-            chosen.retain(|e| e.backend_port.is_none_or(|port| port == wanted));
-            if chosen.is_empty() {
+            let mut there: Vec<_> = entries.iter().filter_map(|e| e.backend_port).collect();
+            entries.retain(|e| e.backend_port.is_none_or(|port| port == wanted));
+            if entries.is_empty() && !there.is_empty() {
                 there.sort();
                 there.dedup();
                 let there = there.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 return Err(SelectError::NoSuchBackendPort { wanted, there });
             }
         }
-        let endpoints: Vec<_> = chosen.into_iter().filter_map(Entry::endpoint).collect();
+        Ok(Self { entries, findings: self.findings.clone() })
+    }
+
+    /// The endpoints that a set names: [`restricted_to`](Self::restricted_to), as what to dial.
+    ///
+    /// # Errors
+    /// As there, and when nothing is left or what is left can't be dialled.
+    pub fn select(&self, set: &InstanceSet, backend_port: Option<BackendPort>) -> Result<Vec<Endpoint>, SelectError> {
+        let entries = self.restricted_to(set, backend_port)?.entries;
+        if entries.is_empty() {
+            return Err(SelectError::Nothing);
+        }
+        let endpoints: Vec<_> = entries.iter().filter_map(Entry::endpoint).collect();
         if endpoints.is_empty() { Err(SelectError::NoAddress) } else { Ok(endpoints) }
     }
 
@@ -219,7 +225,7 @@ impl NatMap {
     }
 }
 
-/// Ids as a set that can be typed again: `0-3,7,web_a`. Runs of two are written out: `1,2`.
+/// Ids as a set that can be typed again: `0-3,7,web_a`.
 #[must_use]
 pub fn display_set(ids: &[InstanceId]) -> String {
     let mut ids: Vec<_> = ids.to_vec();
@@ -235,10 +241,10 @@ pub fn display_set(ids: &[InstanceId]) -> String {
         let comma = if text.is_empty() { "" } else { "," };
         // Writing to a String can't fail.
         let _ = match more.get(run.wrapping_sub(1)) {
-            Some(last) if run >= 2 => write!(text, "{comma}{first}-{last}"),
+            Some(last) if run >= 1 => write!(text, "{comma}{first}-{last}"),
             _ => write!(text, "{comma}{first}"),
         };
-        rest = more.get(if run >= 2 { run } else { 0 }..).unwrap_or_default();
+        rest = more.get(run..).unwrap_or_default();
     }
     text
 }
@@ -288,7 +294,7 @@ mod tests {
             ("WEB_5", "5"),
             ("*4d2*", "web_0e7d4d21"),
             ("4-9", "5"),
-            (" 1 , 2 ", "1,2"),
+            (" 1 , 2 ", "1-2"),
         ] {
             assert_eq!(select(&map, set), Ok(chosen.into()), "{set}");
         }

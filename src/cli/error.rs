@@ -1,0 +1,159 @@
+//! One error for the whole command line: what failed, why, and what to do; the kind decides the
+//! exit status.
+
+use std::{error::Error as StdError, io};
+
+use super::exit::Exit;
+use crate::{
+    azure::saved::SavedError,
+    event::Failure,
+    lab::LabError,
+    natmap::SelectError,
+    script::CommandError,
+    ssh::ClientError,
+};
+
+/// What kind of failure, for the exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Usage,
+    Target,
+    Refused,
+    /// The SSH session itself.
+    Session,
+    Other,
+    Interrupted,
+    /// Whoever read our output has gone: an end, not an error.
+    ClosedPipe,
+}
+
+/// An error as the user sees it.
+#[derive(Debug)]
+pub(super) struct Error {
+    pub(super) kind: Kind,
+    pub(super) message: String,
+    pub(super) causes: Vec<String>,
+    pub(super) hints: Vec<String>,
+}
+
+impl Error {
+    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+    }
+
+    /// The message of an error and, apart, those of its causes.
+    pub(super) fn from_chain(kind: Kind, error: &dyn StdError) -> Self {
+        Self::new(kind, error.to_string()).caused_by(error.source())
+    }
+
+    /// Adds the messages of an error and its causes.
+    pub(super) fn caused_by(mut self, error: Option<&dyn StdError>) -> Self {
+        let mut next = error;
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            // Some libraries repeat their cause in their own message.
+            if !self.message.contains(&text) && self.causes.last() != Some(&text) {
+                self.causes.push(text);
+            }
+            next = cause.source();
+        }
+        self
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds a hint where there is one.
+    fn hints(mut self, hint: Option<String>) -> Self {
+        self.hints.extend(hint);
+        self
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        match self.kind {
+            Kind::Usage => Exit::Usage,
+            Kind::Target => Exit::Target,
+            Kind::Refused => Exit::Refused,
+            Kind::Session => Exit::SESSION,
+            Kind::Other => Exit::SomeFailed,
+            Kind::Interrupted => Exit::Interrupted,
+            Kind::ClosedPipe => Exit::Ok,
+        }
+    }
+
+    /// The user stopped us.
+    pub(super) fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "interrupted")
+    }
+}
+
+/// Writing our own output failed.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(Kind::ClosedPipe, "the output was closed");
+        }
+        Self::new(Kind::Other, "can't write the output").caused_by(Some(&error))
+    }
+}
+
+impl From<CommandError> for Error {
+    fn from(error: CommandError) -> Self {
+        let error = Self::from_chain(Kind::Usage, &error);
+        error.hint("put the command behind `--`: `vmssh exec TARGET -- uptime`")
+    }
+}
+
+impl From<SelectError> for Error {
+    fn from(error: SelectError) -> Self {
+        let kind = if let SelectError::NoSuchInstance { .. } = error { Kind::Usage } else { Kind::Target };
+        let hint = match &error {
+            SelectError::NoSuchInstance { .. } => "see them all with `vmssh map TARGET`",
+            SelectError::OnlyPossible(_) => {
+                "save the real list and use it: `az vmss list-instance-connection-info -g GROUP -n NAME > ports.json`, then `@ports.json`"
+            }
+            SelectError::Nothing => "see what the target has with `vmssh map TARGET`",
+            SelectError::NoSuchBackendPort { .. } => "choose one with `--backend-port`",
+            SelectError::NoAddress => "give it with `--address`; `vmssh map TARGET` says where to look it up",
+        };
+        Self::from_chain(kind, &error).hint(hint)
+    }
+}
+
+impl From<SavedError> for Error {
+    fn from(error: SavedError) -> Self {
+        let hint = match &error {
+            SavedError::Read(_) => "give the path of a file that `az ... > FILE` wrote, as `@FILE`",
+            SavedError::Folder => "name the file in it: `@FOLDER/FILE`",
+            SavedError::Empty => "did az fail? run it again and look: `az vmss list-instance-connection-info -g GROUP -n NAME`",
+            SavedError::NotJson(_) => "let az print JSON: add `-o json` to its command line",
+            SavedError::TooLong | SavedError::NotText | SavedError::Unknown(_) | SavedError::Value { .. } => {
+                "vmssh reads what these print: `az vmss list-instance-connection-info -g GROUP -n NAME`, `az network lb inbound-nat-pool show|list ...`"
+            }
+        };
+        Self::from_chain(Kind::Target, &error).hint(hint)
+    }
+}
+
+impl From<LabError> for Error {
+    fn from(error: LabError) -> Self {
+        let hint = error.hint();
+        Self::from_chain(Kind::Target, &error).hints(hint)
+    }
+}
+
+impl From<ClientError> for Error {
+    fn from(error: ClientError) -> Self {
+        let kind = if error.is_refusal() { Kind::Refused } else { Kind::Usage };
+        let hint = error.hint();
+        Self::from_chain(kind, &error).hints(hint)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::new(Kind::Session, failure.to_string()).hints(failure.hint)
+    }
+}

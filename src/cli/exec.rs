@@ -1,0 +1,148 @@
+//! `vmssh exec`: a command on all instances.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{
+    args::{ExecArgs, ExecFormat},
+    context::Context,
+    error::Error,
+    exit::Exit,
+    load,
+    sign_in::{self, Password},
+    ui::Ui,
+};
+use crate::{
+    event::{FanoutEvent, Outcome},
+    fanout::{self, command::CommandJob},
+    natmap::{Endpoint, InstanceSet},
+    net::descriptors,
+    report::{
+        exec::{ExecProgress, ExecReport, Options, View},
+        summary,
+    },
+    script,
+};
+
+/// Events on their way to the screen. With at most 32 KiB of output each, 8 MiB of memory.
+const EVENTS: usize = 256;
+
+/// Descriptors a connection takes: its socket, the copy that can end it, and a spool for each of the
+/// two outputs.
+const DESCRIPTORS_EACH: usize = 4;
+
+pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error> {
+    let command = script::command_line(&args.command)?;
+    let loaded = load::load(context, &args.target).await?;
+    load::say_findings(context, &loaded.map.findings);
+    let set = args.instances.instances.clone().unwrap_or_else(InstanceSet::all);
+    let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
+    let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::IfToldSo).await?;
+    let at_once = args.parallel.get().min(endpoints.len());
+    if descriptors::reserve(at_once * DESCRIPTORS_EACH) < at_once * DESCRIPTORS_EACH {
+        context.ui.warn("this shell's limit of open files is low: with many instances at once some may fail");
+        context.ui.hint("use fewer at once: `-P 32`, or raise the limit: `ulimit -n 4096`");
+    }
+
+    let view = view(args.output);
+    let report = ExecReport::new(Options {
+        view,
+        endpoints: endpoints.clone(),
+        most_output: u64::from(args.max_output) << 20,
+        out: context.ui.out_sink(),
+        err: context.ui.err_sink(),
+    });
+    let (events, arriving) = mpsc::channel(EVENTS);
+    let watcher = {
+        let (ui, endpoints) = (context.ui.clone(), endpoints.clone());
+        tokio::task::spawn_blocking(move || watch(&ui, arriving, report, view, &endpoints))
+    };
+    let job = CommandJob { client, endpoints: endpoints.clone(), command, timeout: args.timeout };
+    let outcomes = fanout::run(Arc::new(job), endpoints.len(), args.parallel, &context.interrupt, events).await;
+    watcher.await.map_err(|error| Error::from_chain(super::error::Kind::Other, &error))??;
+
+    let exit = exit(&outcomes, context.interrupt.drain.is_cancelled());
+    if exit != Exit::Ok || view == View::Fold {
+        let mut text = Vec::new();
+        summary::write(&mut text, &endpoints, &outcomes)?;
+        context.ui.note(String::from_utf8_lossy(&text).trim_end());
+    }
+    Ok(exit)
+}
+
+fn view(chosen: Option<ExecFormat>) -> View {
+    match chosen {
+        Some(ExecFormat::Fold) => View::Fold,
+        Some(ExecFormat::Lines) => View::Lines,
+        Some(ExecFormat::Json) => View::Json,
+        Some(ExecFormat::Jsonl) => View::Jsonl,
+        None if crate::term::stdout_is_terminal() => View::Fold,
+        None => View::Lines,
+    }
+}
+
+/// Shows events until there are no more. Runs on a thread of its own: a stopped terminal or a slow
+/// pipe holds up this thread and, by the channel's bound, the instances, but no timer.
+fn watch(
+    ui: &Ui,
+    mut arriving: mpsc::Receiver<FanoutEvent>,
+    mut report: ExecReport,
+    view: View,
+    endpoints: &[Endpoint],
+) -> Result<(), Error> {
+    // Lines go to the terminal themselves; a bar would run between them.
+    let mut progress = (view != View::Lines).then(|| ExecProgress::new(&ui.bars, endpoints.len()));
+    while let Some(event) = arriving.blocking_recv() {
+        if let Some(progress) = &mut progress {
+            progress.event(&event);
+        }
+        if let FanoutEvent::Draining { running } = &event {
+            say_draining(ui, running, endpoints);
+        }
+        report.event(event)?;
+        if arriving.is_empty() {
+            report.flush()?;
+        }
+    }
+    drop(progress);
+    Ok(report.finish()?)
+}
+
+fn say_draining(ui: &Ui, running: &[usize], endpoints: &[Endpoint]) {
+    let still: Vec<_> = running.iter().filter_map(|index| endpoints.get(*index)).collect();
+    ui.warn(&format!(
+        "interrupted: nothing new is started; {} still running ({}); Ctrl-C again ends them",
+        still.len(),
+        summary::named(&still)
+    ));
+}
+
+/// The exit status of a fan-out: on one instance what the command said, as `ssh` would.
+fn exit(outcomes: &[Outcome], interrupted: bool) -> Exit {
+    match outcomes {
+        _ if interrupted => Exit::Interrupted,
+        [Outcome::Exited(exit)] => Exit::Remote(exit.status()),
+        [_] => Exit::SESSION,
+        outcomes if outcomes.iter().all(Outcome::is_ok) => Exit::Ok,
+        _ => Exit::SomeFailed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Exit as RemoteExit, Failure, Stage};
+
+    #[test]
+    fn the_exit_status_says_what_became_of_the_run() {
+        let ok = || Outcome::Exited(RemoteExit::Status(0));
+        let failed = || Outcome::Exited(RemoteExit::Status(7));
+        let error = || Outcome::Error(Failure::new(Stage::Connect, "connection refused"));
+        assert_eq!(exit(&[ok(), ok()], false), Exit::Ok);
+        assert_eq!(exit(&[ok(), failed()], false), Exit::SomeFailed);
+        assert_eq!(exit(&[failed()], false).code(), 7);
+        assert_eq!(exit(&[error()], false).code(), 255);
+        assert_eq!(exit(&[ok(), ok()], true), Exit::Interrupted);
+    }
+}

@@ -1,0 +1,54 @@
+//! `vmssh lab up`: a lab for other terminals.
+
+use std::io::Write;
+
+use super::{
+    args::{LabArgs, LabUpArgs, LabVerb},
+    context::Context,
+    error::Error,
+    exit::Exit,
+};
+use crate::{
+    lab::{Lab, LabOptions},
+    report,
+};
+
+pub(super) async fn run(context: &Context, args: LabArgs) -> Result<Exit, Error> {
+    let LabVerb::Up(LabUpArgs { instances, fault, port }) = args.verb;
+    let options = LabOptions {
+        instances,
+        faults: fault,
+        base_port: port,
+        state_dir: context.config.temp_dir.clone(),
+    };
+    let lab = context.lab(|| options).await?;
+    let mut out = context.ui.out();
+    report::map::write_table(&mut out, lab.map())?;
+    write_use(&mut out, &lab)?;
+    out.flush()?;
+    drop(out);
+    drop(lab);
+    context.ui.note("The lab runs until Ctrl-C.");
+    context.interrupt.drain.cancelled().await;
+    Ok(Exit::Ok)
+}
+
+/// Says how other terminals use the lab, in commands to paste.
+fn write_use(out: &mut dyn Write, lab: &Lab) -> std::io::Result<()> {
+    let (info, pool) = (lab.connection_info_file().display(), lab.nat_pool_file().display());
+    let (key, known_hosts, user) = (lab.key_file().display(), lab.known_hosts_file().display(), lab.user());
+    writeln!(out, "\nFrom another terminal:")?;
+    writeln!(out, "  vmssh map @{info}")?;
+    writeln!(out, "  vmssh map @{pool} --address 127.0.0.1")?;
+    writeln!(out, "  vmssh probe @{info}")?;
+    writeln!(out, "  vmssh ssh {user}@@{info} 0 -i {key} --known-hosts {known_hosts}")?;
+    writeln!(out, "  vmssh exec {user}@@{info} -i {key} --known-hosts {known_hosts} -- hostname")?;
+    if let Some(first) = lab.map().entries.first() {
+        writeln!(
+            out,
+            "  ssh {user}@127.0.0.1 -p {} -i {key} -o IdentitiesOnly=yes -o UserKnownHostsFile={known_hosts}",
+            first.port
+        )?;
+    }
+    Ok(())
+}

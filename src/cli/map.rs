@@ -1,0 +1,31 @@
+//! `vmssh map`: shows the NAT map.
+
+use super::{
+    args::{Format, MapArgs},
+    context::Context,
+    error::Error,
+    exit::Exit,
+    load,
+};
+use crate::{
+    natmap::InstanceSet,
+    report::map::{write_csv, write_json, write_jsonl, write_table},
+};
+
+pub(super) async fn run(context: &Context, args: &MapArgs) -> Result<Exit, Error> {
+    let loaded = load::load(context, &args.target).await?;
+    let set = args.instances.clone().unwrap_or_else(InstanceSet::all);
+    let map = loaded.map.restricted_to(&set, args.backend_port)?;
+    let mut out = context.ui.out();
+    match args.output {
+        Format::Table => write_table(&mut out, &map)?,
+        Format::Json => write_json(&mut out, &map)?,
+        Format::Jsonl => write_jsonl(&mut out, &map)?,
+        Format::Csv => write_csv(&mut out, &map)?,
+    }
+    std::io::Write::flush(&mut out)?;
+    if args.output != Format::Json {
+        load::say_findings(context, &map.findings);
+    }
+    Ok(Exit::Ok)
+}

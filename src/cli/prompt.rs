@@ -1,0 +1,69 @@
+//! Questions to the person at the terminal.
+
+use std::{
+    io::{self, BufRead, BufReader, IsTerminal, Write},
+    sync::Arc,
+};
+
+use secrecy::SecretString;
+
+use super::ui::Ui;
+use crate::{
+    ssh::{NewHostKey, Prompt},
+    term,
+};
+
+/// A typing error at the host key question is asked again; after this many it counts as a no.
+const MOST_TRIES: usize = 3;
+
+/// Asks on the controlling terminal, so that a piped standard input is left to the remote command.
+pub(super) struct TerminalPrompt {
+    pub(super) ui: Arc<Ui>,
+}
+
+impl Prompt for TerminalPrompt {
+    fn secret(&self, question: &str) -> io::Result<Option<SecretString>> {
+        if terminal().is_none() {
+            return Ok(None);
+        }
+        // Interrupted, the program ends while this still waits, without echo: what was is put back then.
+        term::remember();
+        self.ui.bars.suspend(|| rpassword::prompt_password(question)).map(|secret| Some(secret.into()))
+    }
+
+    fn trust_host_key(&self, new: &NewHostKey) -> io::Result<bool> {
+        let Some(mut answers) = terminal() else { return Ok(false) };
+        self.ui.bars.suspend(|| {
+            let mut err = io::stderr();
+            writeln!(err, "{new}")?;
+            for _ in 0..MOST_TRIES {
+                write!(err, "Trust it and go on? (yes/no) ")?;
+                err.flush()?;
+                let mut line = String::new();
+                if answers.read_line(&mut line)? == 0 {
+                    return Ok(false);
+                }
+                match line.trim().to_ascii_lowercase().as_str() {
+                    "yes" => return Ok(true),
+                    "no" => return Ok(false),
+                    _ => writeln!(err, "Please type yes or no.")?,
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    fn note(&self, text: &str) {
+        self.ui.note(text);
+    }
+}
+
+/// The terminal to read answers from; `None` where there is nobody to ask.
+fn terminal() -> Option<Box<dyn BufRead>> {
+    let path = if cfg!(windows) { "CONIN$" } else { "/dev/tty" };
+    // stderr is where the question shows.
+    if !io::stderr().is_terminal() {
+        return None;
+    }
+    std::fs::File::open(path).ok().map(|file| Box::new(BufReader::new(file)) as Box<dyn BufRead>)
+}

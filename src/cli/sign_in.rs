@@ -1,0 +1,104 @@
+//! From the sign-in options, the surroundings and the target to an SSH client.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{
+    args::{HostKeys, SignInArgs, TargetArgs},
+    context::Context,
+    error::{Error, Kind},
+    load::Loaded,
+    prompt::TerminalPrompt,
+};
+use crate::{
+    net::resolve::{Family, Resolver},
+    ssh::{Client, ClientOptions, HostKeyPolicy, KnownHostsFiles, PasswordUse, Prompt},
+};
+
+/// The default keys, in OpenSSH's order of strength (ssh(1), IdentityFile).
+const DEFAULT_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
+
+/// When a password may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Password {
+    /// At the moment a server wants one: one instance, one person.
+    OnNeed,
+    /// Only with `--ask-password`: a fan-out must not stop at a question.
+    IfToldSo,
+}
+
+/// Makes the client of a run. Keys that need a pass phrase are asked for when they are needed.
+pub(super) async fn client(
+    context: &Context,
+    target: &TargetArgs,
+    args: &SignInArgs,
+    loaded: &Loaded,
+    password: Password,
+) -> Result<Client, Error> {
+    let prompt: Arc<dyn Prompt> = Arc::new(TerminalPrompt { ui: context.ui.clone() });
+    let user = user(context, target, args, loaded)?;
+    let password = match password {
+        _ if args.ask_password => ask_password(&prompt, &user).await?,
+        Password::OnNeed => PasswordUse::Ask,
+        Password::IfToldSo => PasswordUse::Never,
+    };
+    let (identity_files, default_keys, agent_socket) = keys(context, args, loaded);
+    let options = ClientOptions {
+        user,
+        identity_files,
+        default_keys,
+        agent_socket,
+        password,
+        host_keys: match args.host_keys {
+            HostKeys::Ask => HostKeyPolicy::Ask,
+            HostKeys::AcceptNew => HostKeyPolicy::AcceptNew,
+            HostKeys::Strict => HostKeyPolicy::Strict,
+        },
+        known_hosts: known_hosts(context, args, loaded)?,
+        connect_timeout: args.connect_timeout,
+    };
+    Ok(Client::new(options, Resolver::new(Family::Any), prompt).await?)
+}
+
+fn user(context: &Context, target: &TargetArgs, args: &SignInArgs, loaded: &Loaded) -> Result<String, Error> {
+    args.user
+        .clone()
+        .or_else(|| target.target.user.clone())
+        .or_else(|| loaded.lab.as_ref().map(|lab| lab.user().to_owned()))
+        .or_else(|| context.config.user.clone())
+        .ok_or_else(|| Error::new(Kind::Usage, "there is no user name to sign in as").hint("give one: `-l NAME`"))
+}
+
+async fn ask_password(prompt: &Arc<dyn Prompt>, user: &str) -> Result<PasswordUse, Error> {
+    let (prompt, question) = (prompt.clone(), format!("Password of {user}: "));
+    let answer = tokio::task::spawn_blocking(move || prompt.secret(&question))
+        .await
+        .map_err(|error| Error::from_chain(Kind::Other, &error))??;
+    answer.map(PasswordUse::Given).ok_or_else(|| {
+        Error::new(Kind::Usage, "there is no terminal to ask for the password on")
+            .hint("sign in with a key: `-i FILE`")
+    })
+}
+
+/// The lab takes its own key and no other, so no other is shown to it.
+fn keys(context: &Context, args: &SignInArgs, loaded: &Loaded) -> (Vec<PathBuf>, Vec<PathBuf>, Option<PathBuf>) {
+    match &loaded.lab {
+        Some(lab) if args.identity.is_empty() => (vec![lab.key_file().to_owned()], Vec::new(), None),
+        _ => {
+            let defaults = context.config.ssh_dir.iter().flat_map(|dir| DEFAULT_KEYS.map(|key| dir.join(key)));
+            (args.identity.clone(), defaults.collect(), context.config.agent_socket.clone())
+        }
+    }
+}
+
+fn known_hosts(context: &Context, args: &SignInArgs, loaded: &Loaded) -> Result<KnownHostsFiles, Error> {
+    let only = args.known_hosts.clone().or_else(|| loaded.lab.as_ref().map(|lab| lab.known_hosts_file().to_owned()));
+    if let Some(own) = only {
+        return Ok(KnownHostsFiles { own, also: Vec::new() });
+    }
+    let own = context.config.known_hosts.clone().ok_or_else(|| {
+        Error::new(Kind::Usage, "there is no home folder to keep known host keys in")
+            .hint("name a file: `--known-hosts FILE`")
+    })?;
+    let also = context.config.ssh_dir.iter().map(|dir| dir.join("known_hosts")).collect();
+    Ok(KnownHostsFiles { own, also })
+}

@@ -1,0 +1,131 @@
+//! `vmssh ssh`: a session on one instance.
+
+use std::io;
+
+use super::{
+    args::SshArgs,
+    context::Context,
+    error::{Error, Kind},
+    exit::Exit,
+    load,
+    sign_in::{self, Password},
+};
+use crate::{
+    natmap::{Endpoint, InstanceSet},
+    report::summary,
+    script,
+    ssh::{
+        pty::Modes,
+        shell::{self, PtyRequest, ShellEnd, ShellIo, ShellRequest},
+    },
+    term::{self, RawMode},
+};
+
+/// What sets off our own commands from the instance's, as `ssh` has it.
+const ESCAPE: u8 = b'~';
+
+/// For surroundings that do not tell the terminal's type: the least that all know.
+const UNKNOWN_TERMINAL: &str = "dumb";
+
+pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error> {
+    let command = match args.command.as_slice() {
+        [] => None,
+        words => Some(script::command_line(words)?),
+    };
+    let pty = command.is_none() || args.tty;
+    if pty && !(term::stdin_is_terminal() && term::stdout_is_terminal()) {
+        return Err(no_terminal(args.tty));
+    }
+    let loaded = load::load(context, &args.target).await?;
+    let set = args.instances.instances.clone().unwrap_or_else(InstanceSet::all);
+    let endpoint = one(loaded.map.select(&set, Some(args.instances.backend_port))?)?;
+    let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::OnNeed).await?;
+    let session = tokio::select! {
+        session = client.connect(&endpoint) => session?,
+        () = context.interrupt.drain.cancelled() => return Err(Error::interrupted()),
+    };
+    let end = tokio::select! {
+        end = talk(context, &session, command, pty) => end,
+        () = context.interrupt.drain.cancelled() => Err(Error::interrupted()),
+    };
+    session.close().await;
+    match end? {
+        ShellEnd::Exit(exit) => Ok(Exit::Remote(exit.status())),
+        ShellEnd::Disconnected => {
+            context.ui.note(&format!("connection to {endpoint} closed"));
+            Ok(Exit::SESSION)
+        }
+        ShellEnd::OutputClosed => Ok(Exit::Ok),
+    }
+}
+
+/// Joins the session to the process's streams, raw while a remote terminal is used.
+async fn talk(
+    context: &Context,
+    session: &crate::ssh::Session,
+    command: Option<String>,
+    pty: bool,
+) -> Result<ShellEnd, Error> {
+    let size = term::size().unwrap_or_default();
+    let modes = term::attributes().as_ref().map(Modes::of).unwrap_or_default();
+    let request = ShellRequest {
+        pty: pty.then(|| PtyRequest {
+            term: context.config.term.clone().unwrap_or_else(|| UNKNOWN_TERMINAL.into()),
+            size,
+            modes,
+        }),
+        env: context.config.locale.clone(),
+        command,
+        escape: pty.then_some(ESCAPE),
+    };
+    let (stdout, stderr) = (term::stdout()?, term::stderr()?);
+    let raw = pty.then(RawMode::enter).transpose().map_err(terminal_gone)?;
+    let io = ShellIo {
+        input: term::stdin()?,
+        stdout: stdout.sender(),
+        stderr: stderr.sender(),
+        resizes: Box::pin(term::resizes(size).map_err(terminal_gone)?),
+        suspend: pty.then(|| {
+            Box::new(|| {
+                // A terminal that has gone away ends the session by itself.
+                let _ = term::suspend();
+                term::size()
+            }) as shell::Suspend
+        }),
+    };
+    let end = shell::run(session, request, io).await;
+    // What came last must be seen before the terminal is ours again.
+    let written = stdout.finish().await;
+    stderr.finish().await.or_else(closed_pipe_is_an_end)?;
+    drop(raw);
+    written.or_else(closed_pipe_is_an_end)?;
+    Ok(end?)
+}
+
+fn closed_pipe_is_an_end(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}
+
+/// The one endpoint that a session needs.
+fn one(endpoints: Vec<Endpoint>) -> Result<Endpoint, Error> {
+    let there = summary::named(&endpoints.iter().collect::<Vec<_>>());
+    match <[Endpoint; 1]>::try_from(endpoints) {
+        Ok([endpoint]) => Ok(endpoint),
+        Err(several) => {
+            let example = several.first().map_or_else(String::new, Endpoint::label);
+            Err(Error::new(Kind::Usage, format!("a session is on one instance, and this names {}: {there}", several.len()))
+                .hint(format!("name one behind the target: `vmssh ssh TARGET {example}`"))
+                .hint("for a command on all of them: `vmssh exec TARGET -- COMMAND`"))
+        }
+    }
+}
+
+fn no_terminal(asked_for: bool) -> Error {
+    let what = if asked_for { "`--tty`" } else { "a shell" };
+    Error::new(Kind::Usage, format!("{what} needs a terminal, and standard input or output is none"))
+        .hint("run a command instead: `vmssh ssh TARGET N -- COMMAND`")
+}
+
+fn terminal_gone(error: io::Error) -> Error {
+    Error::new(Kind::Session, "can't use the terminal").caused_by(Some(&error))
+}

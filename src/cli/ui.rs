@@ -1,0 +1,105 @@
+//! The process's streams, and how we talk on them: results to stdout, everything else to stderr.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use indicatif::{MultiProgress, ProgressDrawTarget};
+
+use super::{
+    args::{ColorChoice, GlobalArgs},
+    error::{Error, Kind},
+    exit::Exit,
+};
+use crate::report::exec::Sink;
+
+/// The two streams and what was decided about them once.
+pub(super) struct Ui {
+    quiet: bool,
+    out_color: bool,
+    err_color: bool,
+    /// Bars are drawn through this, so that notes and prompts can push them aside.
+    pub(super) bars: MultiProgress,
+}
+
+impl Ui {
+    pub(super) fn new(global: &GlobalArgs, no_color: bool) -> Self {
+        let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        let color = |terminal: bool| match global.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => terminal && !no_color,
+        };
+        let target = if err_terminal && !global.quiet {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Self {
+            quiet: global.quiet,
+            out_color: color(out_terminal),
+            err_color: color(err_terminal),
+            bars: MultiProgress::with_draw_target(target),
+        }
+    }
+
+    /// Standard output, buffered.
+    pub(super) fn out(&self) -> BufWriter<io::Stdout> {
+        BufWriter::new(io::stdout())
+    }
+
+    /// Standard output for a report that may get remote bytes.
+    pub(super) fn out_sink(&self) -> Sink {
+        Sink { writer: Box::new(self.out()), terminal: io::stdout().is_terminal(), color: self.out_color }
+    }
+
+    /// Standard error for the same.
+    pub(super) fn err_sink(&self) -> Sink {
+        Sink { writer: Box::new(io::stderr()), terminal: io::stderr().is_terminal(), color: self.err_color }
+    }
+
+    /// Something the user should know; not with `--quiet`.
+    pub(super) fn note(&self, text: &str) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    /// A warning: also with `--quiet`.
+    pub(super) fn warn(&self, text: &str) {
+        self.labelled("warning", "33", text);
+    }
+
+    /// What to do next.
+    pub(super) fn hint(&self, text: &str) {
+        self.labelled("hint", "36", text);
+    }
+
+    /// Shows an error and gives the exit status that belongs to it.
+    pub(super) fn error(&self, error: &Error) -> Exit {
+        if error.kind != Kind::ClosedPipe {
+            self.labelled("error", "1;31", &error.message);
+            error.causes.iter().for_each(|cause| self.say(&format!("  caused by: {cause}")));
+            error.hints.iter().for_each(|hint| self.hint(hint));
+        }
+        error.exit()
+    }
+
+    fn labelled(&self, label: &str, color: &str, text: &str) {
+        if self.err_color {
+            self.say(&format!("\x1b[{color}m{label}:\x1b[0m {text}"));
+        } else {
+            self.say(&format!("{label}: {text}"));
+        }
+    }
+
+    /// A line on stderr. When even that can't be written, there is nobody to tell.
+    fn say(&self, text: &str) {
+        self.bars.suspend(|| {
+            let _ = writeln!(io::stderr(), "{text}");
+        });
+    }
+}
+
+/// A last word before there is a `Ui`.
+pub(super) fn fatal(text: &str) {
+    let _ = writeln!(io::stderr(), "error: {text}");
+}

@@ -1,0 +1,69 @@
+//! The job of `exec`: sign in, run one command, pass its output on.
+
+use std::time::Duration;
+
+use tokio::{sync::mpsc, time};
+
+use super::{Job, Output};
+use crate::{
+    event::{Failure, Outcome, Stage},
+    natmap::Endpoint,
+    ssh::{Client, Session, Stdin},
+};
+
+/// Pieces of output under way between an instance's connection and the watcher. An SSH packet has
+/// 32 KiB of data at most, so an instance never holds more than 256 KiB here.
+const PIECES: usize = 8;
+
+/// One command on many instances.
+#[derive(Clone)]
+pub struct CommandJob {
+    /// Who signs in, and how.
+    pub client: Client,
+    /// The instances, in the order of the outcomes.
+    pub endpoints: Vec<Endpoint>,
+    /// Shell text, as the instance's shell gets it.
+    pub command: String,
+    /// The time limit of the command itself, connecting not counted; `None` for no limit.
+    pub timeout: Option<Duration>,
+}
+
+impl Job for CommandJob {
+    async fn run(&self, index: usize, output: Output) -> Outcome {
+        let Some(endpoint) = self.endpoints.get(index) else {
+            return Outcome::Skipped("there is no such instance".into());
+        };
+        let session = match self.client.connect(endpoint).await {
+            Ok(session) => session,
+            Err(failure) => return Outcome::Error(failure),
+        };
+        let outcome = self.command(&session, &output).await;
+        session.close().await;
+        outcome
+    }
+}
+
+impl CommandJob {
+    async fn command(&self, session: &Session, output: &Output) -> Outcome {
+        let (pieces, mut arrived) = mpsc::channel(PIECES);
+        let exec = session.exec(&self.command, Stdin::None, pieces);
+        let pass_on = async {
+            while let Some((stream, bytes)) = arrived.recv().await {
+                if !output.send(stream, bytes).await {
+                    break;
+                }
+            }
+        };
+        let both = async { tokio::join!(exec, pass_on).0 };
+        let ended = match self.timeout {
+            None => both.await,
+            Some(limit) => time::timeout(limit, both).await.unwrap_or_else(|_| Err(timed_out(limit))),
+        };
+        ended.map_or_else(Outcome::Error, Outcome::Exited)
+    }
+}
+
+fn timed_out(limit: Duration) -> Failure {
+    Failure::new(Stage::Command, format!("still running after {limit:?}, given up"))
+        .with_hint("allow more with `--timeout`; the command may still run there")
+}

@@ -1,0 +1,347 @@
+//! Commands and shells of an instance: what they get, and the way of their bytes.
+
+use std::{ffi::OsString, io, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::join_all;
+use russh::{ChannelId, ChannelWriteHalf, Sig, server};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    process::{Child, Command},
+    sync::mpsc::UnboundedReceiver,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+#[cfg(unix)]
+use super::pty::{self, PtyWish};
+use super::{
+    process::{Leader, Processes},
+    socket::Gate,
+};
+use crate::event::Exit;
+
+/// Output read at once, in bytes: the most that a packet carries with common clients (RFC 4253
+/// section 6.1), so none has to be split.
+const CHUNK: usize = 32 << 10;
+
+/// How long a command may put its affairs in order after a hang-up, before it is killed.
+const HANG_UP_GRACE: Duration = Duration::from_secs(1);
+
+/// SSH_EXTENDED_DATA_STDERR of RFC 4254 section 5.2.
+const STDERR: u32 = 1;
+
+/// What a client asks for on a session channel before it asks to run something.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    /// Environment variables, those that the server lets through.
+    pub(super) env: Vec<(String, String)>,
+    /// A pseudo-terminal.
+    #[cfg(unix)]
+    pub(super) pty: Option<PtyWish>,
+}
+
+/// Where an instance's commands run.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    /// The scratch folder: home and working directory.
+    pub(super) folder: PathBuf,
+    /// The environment without the client's wishes.
+    pub(super) env: Vec<(&'static str, OsString)>,
+}
+
+/// What a client sends to a running command.
+pub(super) enum Input {
+    /// Standard input.
+    Data(Bytes),
+    /// The end of standard input.
+    Eof,
+    /// A new size of the terminal.
+    Resize([u32; 4]),
+}
+
+type Reader = Box<dyn AsyncRead + Send + Unpin>;
+
+/// Where input goes.
+enum Writer {
+    Pipe(Box<dyn AsyncWrite + Send + Unpin>),
+    #[cfg(unix)]
+    Pty(pty_process::OwnedWritePty),
+}
+
+impl Writer {
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Pipe(pipe) => pipe.write_all(bytes).await,
+            #[cfg(unix)]
+            Self::Pty(pty) => pty.write_all(bytes).await,
+        }
+    }
+}
+
+/// A started command with its ends of the pipes or the pseudo-terminal.
+pub(super) struct Started {
+    /// The process.
+    pub(super) leader: Leader,
+    stdin: Writer,
+    stdout: Reader,
+    stderr: Option<Reader>,
+}
+
+/// Starts a command, or a shell where there is none.
+pub(super) fn start(
+    processes: &Arc<Processes>,
+    home: &Home,
+    wishes: &Wishes,
+    command: Option<&[u8]>,
+) -> io::Result<Started> {
+    make_private_folder(&home.folder)?;
+    #[cfg(unix)]
+    if let Some(wish) = &wishes.pty {
+        let (leader, (read, write)) = processes.start(|| {
+            let (read, write, pts) = pty::open(wish)?;
+            let mut program = program(home, wishes, command, true);
+            program.env("TERM", &wish.term);
+            let child = pty_process::Command::from(program).spawn(pts).map_err(io::Error::other)?;
+            Ok((child, (read, write)))
+        })?;
+        return Ok(Started { leader, stdin: Writer::Pty(write), stdout: Box::new(read), stderr: None });
+    }
+    let (mut leader, ()) = processes.start(|| {
+        let mut program = program(home, wishes, command, false);
+        program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        #[cfg(unix)]
+        in_session_of_its_own(&mut program);
+        Ok((program.spawn()?, ()))
+    })?;
+    let Child { stdin, stdout, stderr, .. } = leader.child();
+    match (stdin.take(), stdout.take(), stderr.take()) {
+        (Some(stdin), Some(stdout), Some(stderr)) => Ok(Started {
+            leader,
+            stdin: Writer::Pipe(Box::new(stdin)),
+            stdout: Box::new(stdout),
+            stderr: Some(Box::new(stderr)),
+        }),
+        // All three were asked for.
+        _ => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+/// Makes a folder that only its owner can enter; one that is there is fine.
+pub(super) fn make_private_folder(folder: &std::path::Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
+    }
+}
+
+/// Without a session of its own a command could reach the terminal that `vmssh` was started from.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "the only way to act between fork and exec")]
+fn in_session_of_its_own(program: &mut Command) {
+    // SAFETY: setsid(2) is async-signal-safe and nothing else is done.
+    unsafe { program.pre_exec(|| Ok(rustix::process::setsid().map(drop)?)) };
+}
+
+#[cfg(unix)]
+fn program(home: &Home, wishes: &Wishes, command: Option<&[u8]>, on_terminal: bool) -> Command {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let mut program = match command {
+        Some(command) => {
+            let mut program = Command::new("/bin/sh");
+            program.arg("-c").arg(std::ffi::OsStr::from_bytes(command));
+            program
+        }
+        // Line editing where it is to be had. No startup files: they would set another PATH.
+        None if on_terminal && std::path::Path::new("/bin/bash").exists() => {
+            let mut program = Command::new("/bin/bash");
+            program.args(["--noprofile", "--norc"]);
+            program
+        }
+        None => Command::new("/bin/sh"),
+    };
+    program.env_clear().envs(home.env.iter().map(|(name, value)| (name, value)));
+    program.envs(wishes.env.iter().map(|(name, value)| (name, value)));
+    program.current_dir(&home.folder).kill_on_drop(true);
+    program
+}
+
+#[cfg(not(unix))]
+fn program(home: &Home, wishes: &Wishes, command: Option<&[u8]>, _on_terminal: bool) -> Command {
+    let mut program = Command::new("cmd");
+    if let Some(command) = command {
+        program.arg("/C").arg(String::from_utf8_lossy(command).as_ref());
+    }
+    // A clean environment would lack what Windows programs need to start at all.
+    program.envs(home.env.iter().filter(|(name, _)| *name != "PATH").map(|(name, value)| (name, value)));
+    program.envs(wishes.env.iter().map(|(name, value)| (name, value)));
+    program.current_dir(&home.folder).kill_on_drop(true);
+    program
+}
+
+/// The channel that a command runs on.
+pub(super) struct Line {
+    /// Where output goes.
+    pub(super) to_client: ChannelWriteHalf<server::Msg>,
+    /// For what the channel itself can't send.
+    pub(super) handle: server::Handle,
+    /// The connection's gate for input.
+    pub(super) gate: Arc<Gate>,
+    /// Set when the client is gone or has closed the channel.
+    pub(super) gone: CancellationToken,
+}
+
+/// Runs a command to its end: all output, then the exit status, then the end of the channel; or,
+/// when the client goes first, a hang-up.
+pub(super) async fn serve(started: Started, mut input: UnboundedReceiver<Input>, line: Line) {
+    let Started { mut leader, stdin, stdout, stderr } = started;
+    let exit = {
+        let one_at_a_time = tokio::sync::Mutex::new(());
+        let work = async {
+            let outputs = [(None, Some(stdout)), (Some(STDERR), stderr)];
+            let outputs = outputs.into_iter().filter_map(|(kind, reader)| Some((kind, reader?)));
+            join_all(outputs.map(|(kind, reader)| pass_on(reader, kind, &line, &one_at_a_time))).await;
+            // Not waited for before: until then its id stays its own, and a hang-up reaches
+            // whatever it left behind holding the pipes.
+            leader.wait().await
+        };
+        tokio::select! {
+            exit = work => Some(exit),
+            () = line.gone.cancelled() => None,
+            () = feed(stdin, &mut input, &line.gate) => None,
+        }
+    };
+    // Input that nobody will read.
+    input.close();
+    while let Ok(left) = input.try_recv() {
+        line.gate.went(left.cost());
+    }
+    match exit {
+        // The only error is that the client has gone just now.
+        Some(Ok(exit)) => drop(say_exit(&line, exit).await),
+        Some(Err(_)) => drop(line.to_client.close().await),
+        None => hang_up(leader).await,
+    }
+}
+
+impl Input {
+    /// The memory that it takes while it waits, in bytes, about: empty messages count as well.
+    pub(super) fn cost(&self) -> usize {
+        let data = if let Self::Data(bytes) = self { bytes.len() } else { 0 };
+        size_of::<Self>() + data
+    }
+}
+
+/// Passes one output on until its end. What the client doesn't take stays in the pipe, where it
+/// holds the command up: never more than one chunk is kept here.
+async fn pass_on(mut from: Reader, kind: Option<u32>, line: &Line, one_at_a_time: &tokio::sync::Mutex<()>) {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(CHUNK);
+        // A pseudo-terminal ends with an error (EIO) instead of an end of file.
+        if !matches!(from.read_buf(&mut buffer).await, Ok(1..)) {
+            return;
+        }
+        let chunk = buffer.split().freeze();
+        // Both outputs share the window; one after the other, each knows what there is for it.
+        let _turn = one_at_a_time.lock().await;
+        let starves = line.to_client.writable_packet_size().await < chunk.len();
+        let _starving = starves.then(|| line.gate.starve());
+        let sent = match kind {
+            None => line.to_client.data_bytes(chunk).await,
+            Some(kind) => line.to_client.extended_data_bytes(kind, chunk).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// Passes input on. Doesn't end: a command may run on without its input, and without reading it.
+async fn feed(to: Writer, input: &mut UnboundedReceiver<Input>, gate: &Gate) {
+    let mut to = Some(to);
+    while let Some(next) = input.recv().await {
+        gate.went(next.cost());
+        let alive = match (next, &mut to) {
+            (Input::Data(bytes), Some(writer)) => writer.write_all(&bytes).await.is_ok(),
+            // As with sshd, the end of input is not the end of a terminal.
+            (Input::Eof, Some(Writer::Pipe(_))) => false,
+            #[cfg(unix)]
+            (Input::Resize(size), Some(Writer::Pty(pty))) => {
+                // It fails only when the terminal is gone, which writing tells as well.
+                let _ = pty.resize(pty::size(size));
+                true
+            }
+            _ => true,
+        };
+        if !alive {
+            to = None;
+        }
+    }
+    std::future::pending().await
+}
+
+async fn say_exit(line: &Line, exit: Exit) -> Result<(), russh::Error> {
+    let id: ChannelId = line.to_client.id();
+    match exit {
+        Exit::Status(status) => line.to_client.exit_status(status).await?,
+        Exit::Signal(name) => {
+            let said = line.handle.exit_signal_request(id, signal(name), false, String::new(), String::new());
+            said.await.map_err(|()| russh::Error::SendError)?;
+        }
+    }
+    line.to_client.eof().await?;
+    line.to_client.close().await
+}
+
+/// The signal as russh has it.
+fn signal(name: String) -> Sig {
+    match name.as_str() {
+        "ABRT" => Sig::ABRT,
+        "ALRM" => Sig::ALRM,
+        "FPE" => Sig::FPE,
+        "HUP" => Sig::HUP,
+        "ILL" => Sig::ILL,
+        "INT" => Sig::INT,
+        "KILL" => Sig::KILL,
+        "PIPE" => Sig::PIPE,
+        "QUIT" => Sig::QUIT,
+        "SEGV" => Sig::SEGV,
+        "TERM" => Sig::TERM,
+        "USR1" => Sig::USR1,
+        _ => Sig::Custom(name),
+    }
+}
+
+/// The name of a signal that a client sends.
+pub(super) fn signal_name(signal: &Sig) -> &str {
+    match signal {
+        Sig::ABRT => "ABRT",
+        Sig::ALRM => "ALRM",
+        Sig::FPE => "FPE",
+        Sig::HUP => "HUP",
+        Sig::ILL => "ILL",
+        Sig::INT => "INT",
+        Sig::KILL => "KILL",
+        Sig::PIPE => "PIPE",
+        Sig::QUIT => "QUIT",
+        Sig::SEGV => "SEGV",
+        Sig::TERM => "TERM",
+        Sig::USR1 => "USR1",
+        Sig::Custom(name) => name,
+    }
+}
+
+/// Ends a command whose client is gone. The pipes and the terminal are closed already.
+async fn hang_up(mut leader: Leader) {
+    let group = leader.group();
+    group.signal("HUP");
+    sleep(HANG_UP_GRACE).await;
+    group.signal("KILL");
+    // Killed processes end at once, unless the kernel holds them; then dropping them must do.
+    drop(timeout(HANG_UP_GRACE, leader.wait()).await);
+}

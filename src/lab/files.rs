@@ -1,0 +1,182 @@
+//! What a lab leaves on disk while it runs: one private folder, removed with the lab.
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use russh::keys::{
+    PrivateKey, PublicKey,
+    ssh_key::{self, LineEnding},
+};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use super::{LabError, command::make_private_folder};
+
+/// Attempts to remove the folder: a process that is being killed may still put a file in.
+const REMOVE_TRIES: usize = 10;
+
+/// The wait between two of them, so that the whole takes a tenth of a second at worst.
+const REMOVE_PAUSE: Duration = Duration::from_millis(10);
+
+/// A lab's private folder. Dropping it removes it.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    pub(super) bin: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) known_hosts: PathBuf,
+    pub(super) connection_info: PathBuf,
+    pub(super) nat_pool: PathBuf,
+}
+
+impl Folder {
+    /// Makes the folder, for its owner only, with a `bin` for the instances' commands.
+    pub(super) fn make(state_dir: &Path) -> Result<Self, LabError> {
+        let error = |source| LabError::Folder { path: state_dir.into(), source };
+        let path = Self::make_empty(state_dir).map_err(error)?;
+        let folder = Self {
+            bin: path.join("bin"),
+            key: path.join("id_ed25519"),
+            known_hosts: path.join("known_hosts"),
+            connection_info: path.join("connection-info.json"),
+            nat_pool: path.join("nat-pool.json"),
+            path,
+        };
+        folder.make_bin().map_err(error)?;
+        Ok(folder)
+    }
+
+    fn make_empty(state_dir: &Path) -> io::Result<PathBuf> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("vmssh-lab-");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        // Commands work in it, so its name must not depend on where one stands.
+        builder.tempdir_in(std::path::absolute(state_dir)?).map(TempDir::keep)
+    }
+
+    /// A `hostname` that answers with the instance's name. Written before anything is started: a
+    /// program can't be run while another process that is just starting has it open for writing.
+    fn make_bin(&self) -> io::Result<()> {
+        make_private_folder(&self.bin)?;
+        if cfg!(unix) {
+            write(
+                &self.bin.join("hostname"),
+                0o700,
+                b"#!/bin/sh\nprintf '%s\\n' \"$VMSSH_LAB_COMPUTER_NAME\"\n",
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the key, the listing of host keys and the documents that `az` would print.
+    pub(super) fn fill(
+        &self,
+        key: &PrivateKey,
+        ports: &[u16],
+        host_keys: &[PublicKey],
+    ) -> Result<(), LabError> {
+        let key = key.to_openssh(LineEnding::LF).map_err(LabError::key)?;
+        let known_hosts = known_hosts(ports, host_keys).map_err(LabError::key)?;
+        let connection_info = pretty(&connection_info(ports));
+        let nat_pool = pretty(&nat_pool(ports));
+        for (path, content) in [
+            (&self.key, key.as_bytes()),
+            (&self.known_hosts, known_hosts.as_bytes()),
+            (&self.connection_info, connection_info.as_bytes()),
+            (&self.nat_pool, nat_pool.as_bytes()),
+        ] {
+            write(path, 0o600, content).map_err(|source| LabError::Folder { path: path.clone(), source })?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        for _ in 0..REMOVE_TRIES {
+            match std::fs::remove_dir_all(&self.path) {
+                Ok(()) => return,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+                Err(_) => std::thread::sleep(REMOVE_PAUSE),
+            }
+        }
+        tracing::warn!(folder = %self.path.display(), "the lab's folder could not be removed");
+    }
+}
+
+/// Writes a new file that only its owner can use.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "there are no modes"))]
+fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    options.open(path)?.write_all(content)
+}
+
+/// Lines as ssh-keyscan(1) prints them.
+fn known_hosts(ports: &[u16], host_keys: &[PublicKey]) -> ssh_key::Result<String> {
+    let line = |(port, key): (&u16, &PublicKey)| Ok(format!("[127.0.0.1]:{port} {}\n", key.to_openssh()?));
+    ports.iter().zip(host_keys).map(line).collect()
+}
+
+/// What `az vmss list-instance-connection-info` prints.
+fn connection_info(ports: &[u16]) -> Value {
+    let line = |(k, port): (usize, &u16)| (format!("instance {k}"), format!("127.0.0.1:{port}").into());
+    Value::Object(ports.iter().enumerate().map(line).collect::<Map<_, _>>())
+}
+
+/// What `az network lb inbound-nat-pool show` prints. Where the ports are not contiguous, the pool
+/// has some that lead nowhere, as real pools have.
+fn nat_pool(ports: &[u16]) -> Value {
+    const BALANCER: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/lab-rg\
+                            /providers/Microsoft.Network/loadBalancers/lab-lb";
+    json!({
+        "backendPort": 22,
+        "enableFloatingIP": false,
+        "enableTcpReset": false,
+        "etag": "W/\"00000000-0000-0000-0000-000000000000\"",
+        "frontendIPConfiguration": {
+            "id": format!("{BALANCER}/frontendIPConfigurations/lab-fe"),
+            "resourceGroup": "lab-rg",
+        },
+        "frontendPortRangeEnd": ports.iter().max(),
+        "frontendPortRangeStart": ports.iter().min(),
+        "id": format!("{BALANCER}/inboundNatPools/ssh"),
+        "idleTimeoutInMinutes": 4,
+        "name": "ssh",
+        "protocol": "Tcp",
+        "provisioningState": "Succeeded",
+        "resourceGroup": "lab-rg",
+        "type": "Microsoft.Network/loadBalancers/inboundNatPools",
+    })
+}
+
+/// As `az` prints it: two spaces, and a line feed at the end.
+fn pretty(document: &Value) -> String {
+    format!("{document:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_look_like_those_of_az() {
+        assert_eq!(
+            pretty(&connection_info(&[50000, 50007])),
+            "{\n  \"instance 0\": \"127.0.0.1:50000\",\n  \"instance 1\": \"127.0.0.1:50007\"\n}\n"
+        );
+        let pool = nat_pool(&[50007, 50000]);
+        assert_eq!(pool["frontendPortRangeStart"], 50000);
+        assert_eq!(pool["frontendPortRangeEnd"], 50007);
+    }
+}

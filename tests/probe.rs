@@ -1,0 +1,377 @@
+//! The prober against real sockets on loopback, and in a network namespace of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use socket2::{Domain, Socket, Type};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use vmssh::{
+    event::{Clock, ProbeEvent, ProbeOutcome},
+    natmap::Endpoint,
+    net::{
+        descriptors,
+        probe::{Count, ProbeOptions, probe},
+        resolve::{Family, Resolver},
+    },
+    stats::ProbeStats,
+};
+
+/// Far more than anything here takes: only a wait without an end reaches it.
+const FOREVER: Duration = Duration::from_secs(60);
+
+fn options(times: u32) -> ProbeOptions {
+    ProbeOptions { count: Count::Times(times), interval: Duration::ZERO, warm_up: 0, timeout: FOREVER }
+}
+
+fn endpoint(address: SocketAddr) -> Endpoint {
+    Endpoint {
+        instance: None,
+        name: None,
+        host: address.ip().to_string().parse().unwrap(),
+        port: u64::from(address.port()).try_into().unwrap(),
+    }
+}
+
+fn listener() -> (TcpListener, Endpoint) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = endpoint(listener.local_addr().unwrap());
+    (listener, endpoint)
+}
+
+/// All events of a run.
+async fn run(endpoints: &[Endpoint], options: ProbeOptions) -> Vec<ProbeEvent> {
+    let (sender, mut receiver) = mpsc::channel(16);
+    let resolver = Resolver::new(Family::Any);
+    let collect = async {
+        let mut events = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            events.push(event);
+        }
+        events
+    };
+    let run = async {
+        tokio::join!(probe(endpoints, options, &resolver, sender, CancellationToken::new()), collect).1
+    };
+    tokio::time::timeout(FOREVER, run).await.expect("the run ends")
+}
+
+async fn tally(endpoints: &[Endpoint], options: ProbeOptions) -> Vec<ProbeStats> {
+    let mut stats = vec![ProbeStats::default(); endpoints.len()];
+    for event in run(endpoints, options).await {
+        stats[event.index].record(&event);
+    }
+    stats
+}
+
+/// A listener whose queue of connections is full, so that the kernel drops what else comes.
+struct Silent {
+    _listener: Socket,
+    _fillers: [Socket; 2],
+    endpoint: Endpoint,
+}
+
+fn silent() -> Silent {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    // A queue of 0 holds one connection.
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let fillers = [(); 2].map(|()| Socket::new(Domain::IPV4, Type::STREAM, None).unwrap());
+    fillers[0].connect(&address).unwrap();
+    // Should the first not be in the queue yet, this one takes its place.
+    fillers[1].set_nonblocking(true).unwrap();
+    let _ = fillers[1].connect(&address);
+    Silent { endpoint: endpoint(address.as_socket().unwrap()), _listener: listener, _fillers: fillers }
+}
+
+/// A port that nothing listens on: bound, so that nobody else gets it.
+fn refused() -> (Socket, Endpoint) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let endpoint = endpoint(socket.local_addr().unwrap().as_socket().unwrap());
+    (socket, endpoint)
+}
+
+#[tokio::test]
+async fn every_outcome_is_told_apart() {
+    let ((_open, open), (_closed, closed), silent) = (listener(), refused(), silent());
+    let endpoints = [open, closed, silent.endpoint.clone()];
+    let options = ProbeOptions { timeout: Duration::from_millis(150), ..options(3) };
+    let stats = tally(&endpoints, options).await;
+
+    assert_eq!((stats[0].sent(), stats[0].answered, stats[0].retransmitted), (3, 3, 0));
+    let rtt = stats[0].rtt().unwrap();
+    assert!(rtt.min_ms > 0.0 && rtt.max_ms < 1000.0, "{rtt:?}");
+    assert_eq!((stats[1].sent(), stats[1].refused, stats[1].loss_pct()), (3, 3, Some(0.0)));
+    assert_eq!((stats[2].sent(), stats[2].timed_out, stats[2].loss_pct()), (3, 3, Some(100.0)));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_half_open_probe_is_never_seen_by_the_program_behind_the_port() {
+    let (listener, endpoint) = listener();
+    let stats = tally(&[endpoint], options(20)).await;
+    assert_eq!((stats[0].answered, stats[0].clock()), (20, Some(Clock::Kernel)));
+    // Connections come out of the queue in order: had a probe been there, it would be first.
+    let control = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (_, peer) = listener.accept().unwrap();
+    assert_eq!(peer, control.local_addr().unwrap());
+}
+
+#[tokio::test]
+async fn a_thousand_at_once_are_all_answered() {
+    assert!(descriptors::raise(2100) >= 2100, "this test needs 2,100 file descriptors (ulimit -Hn)");
+    let (_listeners, endpoints): (Vec<_>, Vec<_>) = (0..1000).map(|_| listener()).unzip();
+    let stats = tally(&endpoints, ProbeOptions { warm_up: 1, ..options(2) }).await;
+    for stats in &stats {
+        assert_eq!((stats.sent(), stats.answered, stats.not_sent), (2, 2, 0), "{stats:?}");
+        if cfg!(target_os = "linux") {
+            assert_eq!(stats.clock(), Some(Clock::Kernel));
+        }
+    }
+}
+
+#[tokio::test]
+async fn warm_ups_are_told_and_marked() {
+    let (_listener, endpoint) = listener();
+    let events = run(&[endpoint], ProbeOptions { warm_up: 2, ..options(3) }).await;
+    let marks: Vec<_> = events.iter().map(|e| e.warm_up).collect();
+    assert_eq!(marks, [true, true, false, false, false]);
+}
+
+#[tokio::test]
+async fn the_interval_is_kept_and_a_time_ends_the_run() {
+    let (_listener, endpoint) = listener();
+    let interval = Duration::from_millis(40);
+    let start = Instant::now();
+    let options = ProbeOptions { count: Count::For(interval * 5), interval, ..options(0) };
+    let events = run(&[endpoint], options).await;
+    // Late on a busy machine, never early, never more than there is time for.
+    assert!((1..=5).contains(&events.len()), "{} probes", events.len());
+    assert!(start.elapsed() >= interval * u32::try_from(events.len() - 1).unwrap());
+}
+
+#[tokio::test]
+async fn an_address_of_the_unwanted_family_is_not_resolved_and_told_once() {
+    let (sender, mut receiver) = mpsc::channel(16);
+    let v6 = endpoint("[::1]:50000".parse().unwrap());
+    let resolver = Resolver::new(Family::V4);
+    probe(&[v6], options(5), &resolver, sender, CancellationToken::new()).await;
+    let event = receiver.recv().await.unwrap();
+    assert!(matches!(event.outcome, ProbeOutcome::NotResolved(_)), "{event:?}");
+    assert_eq!(receiver.recv().await, None);
+}
+
+#[tokio::test]
+async fn cancelling_ends_a_run_that_waits() {
+    let silent = silent();
+    let (sender, _receiver) = mpsc::channel(16);
+    let (resolver, stop) = (Resolver::new(Family::Any), CancellationToken::new());
+    let endpoints = vec![silent.endpoint.clone(); 50];
+    let start = Instant::now();
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stop.cancel();
+    };
+    let never = ProbeOptions { timeout: FOREVER * 60, ..options(u32::MAX) };
+    tokio::join!(probe(&endpoints, never, &resolver, sender, stop.clone()), cancel);
+    assert!(start.elapsed() < FOREVER);
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_listens_to_ends() {
+    let (_listener, endpoint) = listener();
+    let (sender, receiver) = mpsc::channel(16);
+    drop(receiver);
+    let resolver = Resolver::new(Family::Any);
+    let endpoints = [endpoint];
+    let endless = probe(&endpoints, options(u32::MAX), &resolver, sender, CancellationToken::new());
+    tokio::time::timeout(FOREVER, endless).await.expect("the run ends");
+}
+
+/// Runs one test of this file again in a process of its own, told to be the child.
+fn in_child(test: &str, wrapper: &[&str]) {
+    let this = std::env::current_exe().unwrap();
+    let mut words: Vec<_> = wrapper.iter().map(std::ffi::OsStr::new).collect();
+    words.push(this.as_os_str());
+    let output = Command::new(words[0])
+        .args(&words[1..])
+        .args([test, "--exact", "--nocapture"])
+        .env("VMSSH_TEST_CHILD", test)
+        .output()
+        .unwrap_or_else(|error| panic!("{} can't be run: {error}", words[0].display()));
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "the child failed:\n{text}");
+}
+
+fn is_child(test: &str) -> bool {
+    std::env::var_os("VMSSH_TEST_CHILD").is_some_and(|child| child == test)
+}
+
+/// The limit belongs to the process, so this needs one of its own.
+#[cfg(unix)]
+#[test]
+fn with_few_descriptors_probes_queue_and_none_fails() {
+    const NAME: &str = "with_few_descriptors_probes_queue_and_none_fails";
+    if !is_child(NAME) {
+        return in_child(NAME, &[]);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (silent, (_open, open)) = (silent(), listener());
+        rlimit::setrlimit(rlimit::Resource::NOFILE, 64, 64).unwrap();
+        let mut endpoints = vec![silent.endpoint.clone(); 150];
+        // The last in the queue: its wait must not be in its time.
+        endpoints.push(open);
+        let options = ProbeOptions { timeout: Duration::from_millis(200), ..options(1) };
+        let stats = tally(&endpoints, options).await;
+        let (open, silent) = stats.split_last().unwrap();
+        assert!(silent.iter().all(|s| s.timed_out == 1 && s.not_sent == 0), "{silent:?}");
+        assert!(open.rtt().unwrap().max_ms < 200.0, "{open:?}");
+    });
+}
+
+/// A network namespace with nothing but its own loopback, deleted when dropped.
+#[cfg(target_os = "linux")]
+struct Namespace(String);
+
+#[cfg(target_os = "linux")]
+impl Namespace {
+    fn new(purpose: &str) -> Self {
+        let this = Self(format!("vmssh-{purpose}-{}", std::process::id()));
+        must("ip", &["netns", "add", &this.0]);
+        this.inside("ip", &["link", "set", "lo", "up"]);
+        this
+    }
+
+    fn inside(&self, program: &str, arguments: &[&str]) {
+        must("ip", &[&["netns", "exec", &self.0, program], arguments].concat());
+    }
+
+    /// Sets a kernel parameter of this namespace.
+    fn set(&self, parameter: &str, value: &str) {
+        self.inside("sh", &["-c", &format!("echo {value} > /proc/sys/{parameter}")]);
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // A failing test must fail with its own words.
+        let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn must(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| {
+        panic!("{program} can't be run ({error}): this test needs iproute2 and nftables")
+    });
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "`{program} {}` failed, and this test must be run as root: {said}",
+        arguments.join(" ")
+    );
+}
+
+/// What a firewall does to a SYN, by port. The first SYN of each source port to 1003 is dropped.
+#[cfg(target_os = "linux")]
+const FIREWALL: &str = "
+table inet firewall {
+  set seen { type inet_service; flags dynamic; timeout 1m; }
+  chain input {
+    type filter hook input priority 0
+    tcp dport 1001 meta nfproto ipv4 reject with icmp type admin-prohibited
+    tcp dport 1001 meta nfproto ipv6 reject with icmpv6 type admin-prohibited
+    tcp dport 1002 drop
+    tcp dport 1003 tcp flags & (syn | ack) == syn tcp sport != @seen add @seen { tcp sport } drop
+    tcp dport 1005 reject with tcp reset
+  }
+}";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn behind_a_firewall_every_verdict_is_its_own() {
+    const NAME: &str = "behind_a_firewall_every_verdict_is_its_own";
+    if !is_child(NAME) {
+        let namespace = Namespace::new("firewall");
+        namespace.inside("nft", &[FIREWALL]);
+        return in_child(NAME, &["ip", "netns", "exec", &namespace.0]);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let _listeners =
+            [1001, 1002, 1003, 1005].map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
+        let endpoints = [
+            "127.0.0.1:1001",
+            "[::1]:1001",
+            "127.0.0.1:1002",
+            "127.0.0.1:1003",
+            "127.0.0.1:1005",
+            "192.0.2.1:1000",
+        ]
+        .map(|address| endpoint(address.parse().unwrap()));
+        // The kernel sends a SYN again after one second, so there is time for two.
+        let options = ProbeOptions { timeout: Duration::from_millis(2500), ..options(2) };
+        let stats = tally(&endpoints, options).await;
+        let [prohibited, prohibited_v6, dropped, again, reset, no_route] = &stats[..] else { panic!() };
+
+        assert_eq!((prohibited.unreachable, prohibited.error.as_deref()), (2, Some("no route to host")));
+        let said = prohibited_v6.error.as_deref();
+        assert_eq!((prohibited_v6.unreachable, said), (2, Some("administratively prohibited")));
+        assert_eq!((dropped.timed_out, dropped.loss_pct()), (2, Some(100.0)));
+        assert_eq!((reset.refused, reset.loss_pct()), (2, Some(0.0)));
+        assert_eq!((no_route.unreachable, no_route.error.as_deref()), (2, Some("network unreachable")));
+        // Both first SYNs were lost; the second of waiting for them is no round-trip time.
+        assert_eq!((again.answered, again.retransmitted, again.loss_pct()), (2, 2, Some(0.0)));
+        assert!(again.rtt().unwrap().max_ms < 500.0, "{again:?}");
+    });
+}
+
+/// Without TCP time stamps an answer does not tell which SYN it belongs to.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_time_of_a_second_syn_may_be_unknown_and_is_then_left_out() {
+    const NAME: &str = "the_time_of_a_second_syn_may_be_unknown_and_is_then_left_out";
+    if !is_child(NAME) {
+        let namespace = Namespace::new("syn");
+        namespace.inside("nft", &[FIREWALL]);
+        namespace.set("net/ipv4/tcp_timestamps", "0");
+        return in_child(NAME, &["ip", "netns", "exec", &namespace.0]);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 1003)).unwrap();
+    let stats = runtime.block_on(tally(&[endpoint("127.0.0.1:1003".parse().unwrap())], options(1)));
+    assert_eq!((stats[0].answered, stats[0].retransmitted, stats[0].rtt()), (1, 1, None));
+}
+
+/// With one local port to choose from, dialling it makes the socket answer itself.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_that_answers_itself_is_a_refusal() {
+    const NAME: &str = "a_socket_that_answers_itself_is_a_refusal";
+    if !is_child(NAME) {
+        let namespace = Namespace::new("self");
+        namespace.set("net/ipv4/ip_local_port_range", "50000 50000");
+        return in_child(NAME, &["ip", "netns", "exec", &namespace.0]);
+    }
+    // What happens without the prober's care, so that this test stays about something.
+    let itself = TcpStream::connect("127.0.0.1:50000").unwrap();
+    socket2::SockRef::from(&itself).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(itself);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stats = runtime.block_on(tally(&[endpoint("127.0.0.1:50000".parse().unwrap())], options(3)));
+    assert_eq!((stats[0].answered, stats[0].refused), (0, 3), "{stats:?}");
+}
