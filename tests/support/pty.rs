@@ -25,6 +25,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How often to look whether a program has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// Printed behind everything that the program printed.
+const LAST: &str = "[the end of the test]";
+
 /// What a program has printed so far.
 #[derive(Default)]
 struct Screen {
@@ -112,17 +115,46 @@ impl Terminal {
         !modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
+    /// Waits until every key is handed on as it is typed.
+    #[track_caller]
+    pub(crate) fn until_raw(&self) {
+        self.until("raw", Self::is_raw);
+    }
+
+    /// Waits until what is typed is not shown.
+    #[track_caller]
+    pub(crate) fn until_silent(&self) {
+        use rustix::termios::LocalModes;
+        self.until("silent", |terminal| {
+            !tcgetattr(&terminal.pts).unwrap().local_modes.contains(LocalModes::ECHO)
+        });
+    }
+
+    /// Nobody tells of a terminal's modes; one has to look.
+    #[track_caller]
+    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + LIMIT;
+        while !holds(self) {
+            assert!(Instant::now() < deadline, "not {what}; the screen: {:?}", self.screen());
+            thread::sleep(LOOK);
+        }
+    }
+
     /// Sends the program a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits until the program has ended.
+    /// Waits until the program has ended, and all that it printed is on the screen.
     #[track_caller]
     pub(crate) fn end(&mut self) -> ExitStatus {
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                File::from(self.pts.as_fd().try_clone_to_owned().unwrap())
+                    .write_all(LAST.as_bytes())
+                    .unwrap();
+                self.see(LAST);
                 return status;
             }
             assert!(Instant::now() < deadline, "it does not end; the screen: {:?}", self.screen());
