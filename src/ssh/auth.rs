@@ -502,7 +502,9 @@ impl Attempt<'_> {
         };
         match self.shared.options.password {
             PasswordUse::Never if takes_password => {
-                format!("{about_keys}; a password, which this server takes, can be typed on a terminal only")
+                format!(
+                    "{about_keys}; a password, which this server takes too, is asked for with --ask-password"
+                )
             }
             _ => about_keys.into(),
         }
