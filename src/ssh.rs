@@ -6,6 +6,7 @@
 mod agent;
 mod auth;
 mod client;
+mod command;
 pub mod escape;
 mod greeting;
 mod handler;
@@ -22,10 +23,11 @@ mod transport;
 use std::{io, path::PathBuf, time::Duration};
 
 pub use client::{Client, ClientError};
+pub use command::{RemoteCommand, Stdin};
 pub use host_key::{HostKeyPolicy, HostKeyStatus, KnownKey, NewHostKey, Verdict, judge};
 pub use known_hosts::KnownHostsFiles;
 pub use secrecy::{ExposeSecret, SecretString};
-pub use session::{Session, Stdin};
+pub use session::Session;
 
 /// How the client reaches the person who runs it. Called from a thread that may block, one question
 /// at a time.

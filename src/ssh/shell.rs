@@ -16,9 +16,10 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client::Msg}
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
+    command::signal,
     escape::{Escape, Step},
     pty::Modes,
-    session::{Session, signal},
+    session::Session,
 };
 use crate::event::{Exit, Failure, Stage, TerminalSize};
 
