@@ -270,7 +270,9 @@ impl Attempt<'_> {
             if !self.takes(MethodKind::PublicKey) {
                 break;
             }
-            match self.offer(&offer, conversation.as_mut()).await {
+            let answer = self.offer(&offer, conversation.as_mut()).await;
+            tracing::debug!(server = self.server, key = offer.label, ?answer, "offered");
+            match answer {
                 Ok(result) => {
                     offered += 1;
                     if self.conclude(Ok(result))? {

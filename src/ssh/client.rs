@@ -199,10 +199,12 @@ impl Client {
         let addresses =
             self.shared.resolver.resolve(&endpoint.host).await.map_err(|e| unresolved(&e, &endpoint.host))?;
         progress.reach(Stage::Connect);
+        tracing::debug!(%endpoint, ?addresses, "resolved");
         let port = endpoint.port.get();
         let stream = connect::connect(&addresses, port, limit.left()).await.map_err(|e| unconnected(&e))?;
         let cutter = Cutter::new(&stream).map_err(|e| local_trouble(Stage::Connect, &e))?;
         progress.reach(Stage::Banner);
+        tracing::debug!(%endpoint, "connected");
 
         let name = server_name(endpoint);
         let server = name.alias.clone();
@@ -221,10 +223,12 @@ impl Client {
             .await
             .map_err(|error| no_transport(error, progress))?;
         progress.reach(Stage::Auth);
+        tracing::debug!(%endpoint, server = %greeting::identification(&progress.first.get()), "keys exchanged, host key accepted");
 
         // From here on the session's drop says goodbye, also when this future is dropped.
         let mut session = Session::new(self.shared.clone(), ending, handle, cutter);
         auth::sign_in(&self.shared, &mut session, limit, &server).await?;
+        tracing::debug!(%endpoint, user = %self.shared.options.user, "signed in");
         Ok(session)
     }
 }
