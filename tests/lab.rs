@@ -266,6 +266,7 @@ fn a_signal_reaches_the_command_and_is_named_in_the_end() {
     let rig = Rig::new(1, &[]);
     let key = russh::keys::load_secret_key(rig.lab().key_file(), None).unwrap();
     let key = russh::keys::PrivateKeyWithHashAlg::new(std::sync::Arc::new(key), None);
+    let _inside = rig.runtime.enter();
     rig.runtime
         .block_on(tokio::time::timeout(LIMIT, async {
             let address = (Ipv4Addr::LOCALHOST, rig.port(0));
