@@ -76,7 +76,7 @@ pub struct Lab {
     running: Running,
 }
 
-/// The parts that run. Dropped before the folder goes.
+/// The parts that run. Stopped before the folder goes.
 struct Running {
     end: CancellationToken,
     processes: Arc<Processes>,

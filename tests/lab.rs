@@ -110,11 +110,27 @@ fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// True while a process runs; one that ended and was not waited for doesn't.
+/// The ids of processes that run and whose fields of /proc/PID/stat, from the state on, are as
+/// wanted (proc(5)); those that ended and were not waited for don't run.
+fn running(wanted: impl Fn(&str, &[&str]) -> bool) -> usize {
+    let processes =
+        std::fs::read_dir("/proc").expect("these tests look at processes in /proc, so they need Linux");
+    let is_wanted = |entry: &std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        fields.len() > 3
+            && fields[0] != "Z"
+            && wanted(entry.file_name().to_str().unwrap_or_default(), &fields)
+    };
+    processes.flatten().filter(is_wanted).count()
+}
+
 fn runs(pid: &str) -> bool {
-    let status = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
-    let status = text(&status.stdout);
-    !status.trim().is_empty() && !status.starts_with('Z')
+    running(|id, _| id == pid) > 0
+}
+
+fn group_runs(group: &str) -> bool {
+    running(|_, fields| fields[2] == group) > 0
 }
 
 fn connect(port: u16, limit: Duration) -> Result<TcpStream, ErrorKind> {
@@ -210,10 +226,7 @@ fn much_output_comes_whole_and_endless_output_ends_with_the_client() {
     ssh.stdout.take().unwrap().read_exact(&mut some).unwrap();
     ssh.kill().unwrap();
     ssh.wait().unwrap();
-    until("the command and what it started ended", || {
-        let group = Command::new("pgrep").args(["-g", pid.trim(), "-r", "D,R,S,T"]).output().unwrap();
-        group.stdout.is_empty()
-    });
+    until("the command and what it started ended", || !group_runs(pid.trim()));
 }
 
 #[test]
