@@ -6,6 +6,7 @@
 mod agent;
 mod auth;
 mod client;
+mod error;
 mod greeting;
 mod handler;
 mod host_key;
@@ -14,11 +15,13 @@ mod known_hosts;
 mod limit;
 mod person;
 mod session;
+mod stage;
 mod transport;
 
 use std::{io, path::PathBuf, time::Duration};
 
-pub use client::{Client, ClientError};
+pub use client::Client;
+pub use error::ClientError;
 pub use host_key::{HostKeyPolicy, HostKeyStatus, KnownKey, NewHostKey, Verdict, judge};
 pub use known_hosts::KnownHostsFiles;
 pub use secrecy::{ExposeSecret, SecretString};
