@@ -7,6 +7,7 @@ mod agent;
 mod auth;
 mod client;
 mod command;
+mod error;
 pub mod escape;
 mod greeting;
 mod handler;
@@ -18,12 +19,14 @@ mod person;
 pub mod pty;
 mod session;
 pub mod shell;
+mod stage;
 mod transport;
 
 use std::{io, path::PathBuf, time::Duration};
 
-pub use client::{Client, ClientError};
+pub use client::Client;
 pub use command::{RemoteCommand, Stdin};
+pub use error::ClientError;
 pub use host_key::{HostKeyPolicy, HostKeyStatus, KnownKey, NewHostKey, Verdict, judge};
 pub use known_hosts::KnownHostsFiles;
 pub use secrecy::{ExposeSecret, SecretString};

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 use zeroize::Zeroize as _;
 
-use super::{client::ClientError, limit::Limit, person::Person};
+use super::{ClientError, limit::Limit, person::Person};
 
 /// ssh(1) asks three times as well (NumberOfPasswordPrompts).
 pub(super) const TRIES: usize = 3;
@@ -183,7 +183,6 @@ fn beside(path: &Path, suffix: &str) -> Option<String> {
 }
 
 /// A private key must be its owner's alone, as ssh(1) wants it. Windows has no such bits.
-#[cfg_attr(not(unix), expect(clippy::unnecessary_wraps, reason = "only Unix has a mode to check"))]
 fn check_mode(path: &Path, file: &File) -> Result<(), ClientError> {
     #[cfg(unix)]
     {
