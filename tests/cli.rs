@@ -55,7 +55,11 @@ fn a_pool_gives_possible_ports_until_it_is_told_more() {
     let here = Surroundings::new();
     let file = format!("@{}", here.file("pool.json", POOL));
     let map = here.run(&["map", &file]).expect_status(0);
-    assert!(map.stdout.contains("-         -     ?:50000-50119  22       nat-pool ssh  possible"), "{}", map.stdout);
+    assert!(
+        map.stdout.contains("-         -     ?:50000-50119  22       nat-pool ssh  possible"),
+        "{}",
+        map.stdout
+    );
     assert!(map.stderr.contains("-g prod-rg --lb-name web-lb"), "{}", map.stderr);
     let probe = here.run(&["probe", &file]).expect_status(3);
     assert!(probe.stderr.contains("--address"), "{}", probe.stderr);
@@ -69,13 +73,18 @@ fn what_is_wrong_is_said_with_a_hint_and_the_right_status() {
     let ports = format!("@{}", here.file("ports.json", PORTS));
     let broken = format!("@{}", here.file("broken.json", "{\"instance 0\": \"20.1"));
     let empty = format!("@{}", here.file("empty.json", ""));
-    let other = format!("@{}", here.file("vmss.json", r#"{"type": "Microsoft.Compute/virtualMachineScaleSets"}"#));
+    let other =
+        format!("@{}", here.file("vmss.json", r#"{"type": "Microsoft.Compute/virtualMachineScaleSets"}"#));
     let folder = format!("@{}", here.home.path().display());
     let key = here.file("public.pub", "ssh-ed25519 AAAA someone\n");
     for (arguments, status, parts) in [
         (vec!["map", &broken], 3, vec!["broken.json: the document is not JSON", "caused by:", "-o json"]),
         (vec!["map", &empty], 3, vec!["empty.json: the document is empty", "did az fail?"]),
-        (vec!["map", &other], 3, vec!["Microsoft.Compute/virtualMachineScaleSets", "vmssh reads what these print"]),
+        (
+            vec!["map", &other],
+            3,
+            vec!["Microsoft.Compute/virtualMachineScaleSets", "vmssh reads what these print"],
+        ),
         (vec!["map", "@no-such.json"], 3, vec!["no-such.json: can't read the document", "No such file"]),
         (vec!["map", &folder], 3, vec!["this is a folder"]),
         (vec!["map", "prod-rg/web"], 3, vec!["does not ask Azure yet", "-g prod-rg -n web"]),
@@ -84,7 +93,11 @@ fn what_is_wrong_is_said_with_a_hint_and_the_right_status() {
         (vec!["map", "20.1.2.3:0"], 2, vec!["a port is a number from 1 to 65535"]),
         (vec!["map", "lab", "--lab-fault", "9=drop"], 3, vec!["there is no instance 9", "hint:"]),
         (vec!["map", "lab", "--lab-fault", "1=fire"], 2, vec!["fire"]),
-        (vec!["map", &ports, "7"], 2, vec!["there is no instance \"7\" on this map; there are 0,2,10", "vmssh map"]),
+        (
+            vec!["map", &ports, "7"],
+            2,
+            vec!["there is no instance \"7\" on this map; there are 0,2,10", "vmssh map"],
+        ),
         (vec!["probe", &ports, "0,,2"], 2, vec!["has an empty part"]),
         (vec!["probe", &ports, "-n", "0"], 2, vec!["neither a number of probes nor a time"]),
         (vec!["probe", &ports, "--timeout", "1d"], 2, vec!["is not a time"]),
@@ -93,7 +106,11 @@ fn what_is_wrong_is_said_with_a_hint_and_the_right_status() {
         (vec!["exec", &ports, "-P", "0", "--", "true"], 2, vec!["-P"]),
         (vec!["exec", &ports, "-i", "no-such-key", "--", "true"], 2, vec!["no-such-key", "hint:"]),
         (vec!["exec", &ports, "-i", &key, "--", "true"], 2, vec!["public.pub", "hint:"]),
-        (vec!["ssh", &ports, "--", "true"], 2, vec!["a session is on one instance", "0,2,10", "vmssh ssh TARGET 0"]),
+        (
+            vec!["ssh", &ports, "--", "true"],
+            2,
+            vec!["a session is on one instance", "0,2,10", "vmssh ssh TARGET 0"],
+        ),
         (vec!["ssh", &ports, "0"], 2, vec!["a shell needs a terminal", "-- COMMAND"]),
     ] {
         let ran = here.run(&arguments);

@@ -111,8 +111,8 @@ fn a_shell_has_a_terminal_like_the_users() {
     let modes = terminal.see("shell> ");
     assert!(modes.contains(" icanon") && modes.contains("intr = ^C"), "{modes}");
     assert_eq!(modes.contains(" iutf8"), before.contains("IUTF8"), "{modes} {before}");
-    // ^C goes to what runs there.
-    terminal.send("echo run''ning; sleep 1000\r");
+    // ^C goes to what runs there: something that is in front already when it says so.
+    terminal.send("sh -c 'echo run\"\"ning; exec sleep 1000'\r");
     terminal.see("running");
     terminal.send("\x03");
     terminal.see("shell> ");
