@@ -28,12 +28,12 @@ pub enum TargetError {
     #[error("the target is empty")]
     Empty,
     /// It looks like `HOST:PORT`, but is none.
-    #[error("\"{text}\" is not a HOST:PORT or HOST:START-END range")]
+    #[error("\"{text}\" is not a HOST:PORT or HOST:START-END range: {reason}")]
     Range {
         /// As typed.
         text: String,
         /// What is wrong with it.
-        source: RangeError,
+        reason: RangeError,
     },
     /// A single word.
     #[error("\"{0}\" is not a target")]
@@ -55,7 +55,7 @@ impl FromStr for Target {
                 None if text.contains(':') => text
                     .parse()
                     .map(Self::Range)
-                    .map_err(|source| TargetError::Range { text: text.into(), source }),
+                    .map_err(|reason| TargetError::Range { text: text.into(), reason }),
                 None => Err(TargetError::Word(text.into())),
             },
         }
@@ -112,6 +112,9 @@ mod tests {
         let error = |text: &str| text.parse::<UserTarget>().unwrap_err().to_string();
         assert_eq!(error(""), "the target is empty");
         assert_eq!(error("web"), "\"web\" is not a target");
-        assert_eq!(error("h:50001-50000"), "\"h:50001-50000\" is not a HOST:PORT or HOST:START-END range");
+        assert_eq!(
+            error("h:50001-50000"),
+            "\"h:50001-50000\" is not a HOST:PORT or HOST:START-END range: the range 50001-50000 ends before it starts"
+        );
     }
 }

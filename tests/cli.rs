@@ -103,7 +103,7 @@ fn what_is_wrong_is_said_with_a_hint_and_the_right_status() {
         (vec!["probe", &ports, "--timeout", "1d"], 2, vec!["is not a time"]),
         (vec!["exec", &ports], 2, vec!["COMMAND"]),
         (vec!["exec", &ports, "--", ""], 2, vec!["there is no command to run", "hint:"]),
-        (vec!["exec", &ports, "-P", "0", "--", "true"], 2, vec!["-P"]),
+        (vec!["exec", &ports, "-P", "0", "--", "true"], 2, vec!["--parallel"]),
         (vec!["exec", &ports, "-i", "no-such-key", "--", "true"], 2, vec!["no-such-key", "hint:"]),
         (vec!["exec", &ports, "-i", &key, "--", "true"], 2, vec!["public.pub", "hint:"]),
         (

@@ -36,7 +36,9 @@ const STYLES: styling::Styles = styling::Styles::styled()
 /// INSTANCES is a set: `3`, `0-9,12`, `web_*`, `!4` (all but).
 #[derive(Debug, Parser)]
 #[command(name = "vmssh", version, styles = STYLES, max_term_width = 100)]
-#[command(after_help = "New here? `vmssh demo` shows the main job from start to end, on a simulated scale set.")]
+#[command(
+    after_help = "New here? `vmssh demo` shows the main job from start to end, on a simulated scale set."
+)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: GlobalArgs,
@@ -48,7 +50,14 @@ pub(super) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(super) struct GlobalArgs {
     /// When to use colour; `NO_COLOR` is honoured
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN",
+        help_heading = "Global options"
+    )]
     pub(super) color: ColorChoice,
     /// Say only results, warnings and errors
     #[arg(short, long, global = true, help_heading = "Global options")]
@@ -324,7 +333,9 @@ fn count(text: &str) -> Result<Count, String> {
     if text.ends_with(|c: char| c.is_ascii_alphabetic()) {
         return duration::parse_limit(text).map(Count::Time);
     }
-    text.parse().map(Count::Probes).map_err(|_| format!("\"{text}\" is neither a number of probes nor a time"))
+    text.parse()
+        .map(Count::Probes)
+        .map_err(|_| format!("\"{text}\" is neither a number of probes nor a time"))
 }
 
 #[cfg(test)]

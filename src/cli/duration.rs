@@ -7,7 +7,8 @@ const LONGEST_SECONDS: f64 = 366.0 * 24.0 * 3600.0;
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let at = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
-    let wrong = || format!("\"{text}\" is not a time: write seconds (`10`, `0.5`) or `250ms`, `10s`, `2m`, `1h`");
+    let wrong =
+        || format!("\"{text}\" is not a time: write seconds (`10`, `0.5`) or `250ms`, `10s`, `2m`, `1h`");
     let number: f64 = number.parse().map_err(|_| wrong())?;
     let seconds = number
         * match unit {
@@ -38,9 +39,15 @@ mod tests {
     #[test]
     fn times_are_read_with_and_without_units() {
         let millis = |text: &str| parse(text).map(|d| d.as_millis());
-        for (text, expected) in
-            [("10", 10_000), ("0.5", 500), ("250ms", 250), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000), ("0", 0)]
-        {
+        for (text, expected) in [
+            ("10", 10_000),
+            ("0.5", 500),
+            ("250ms", 250),
+            ("10s", 10_000),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("0", 0),
+        ] {
             assert_eq!(millis(text), Ok(expected), "{text}");
         }
         for wrong in ["", "s", "-1", "1d", "1 s", "1e3", "inf", "NaN", "1.2.3", "99999999h"] {

@@ -5,11 +5,7 @@ use std::{error::Error as StdError, io};
 
 use super::exit::Exit;
 use crate::{
-    azure::saved::SavedError,
-    event::Failure,
-    lab::LabError,
-    natmap::SelectError,
-    script::CommandError,
+    azure::saved::SavedError, event::Failure, lab::LabError, natmap::SelectError, script::CommandError,
     ssh::ClientError,
 };
 
@@ -127,7 +123,9 @@ impl From<SavedError> for Error {
         let hint = match &error {
             SavedError::Read(_) => "give the path of a file that `az ... > FILE` wrote, as `@FILE`",
             SavedError::Folder => "name the file in it: `@FOLDER/FILE`",
-            SavedError::Empty => "did az fail? run it again and look: `az vmss list-instance-connection-info -g GROUP -n NAME`",
+            SavedError::Empty => {
+                "did az fail? run it again and look: `az vmss list-instance-connection-info -g GROUP -n NAME`"
+            }
             SavedError::NotJson(_) => "let az print JSON: add `-o json` to its command line",
             SavedError::TooLong | SavedError::NotText | SavedError::Unknown(_) | SavedError::Value { .. } => {
                 "vmssh reads what these print: `az vmss list-instance-connection-info -g GROUP -n NAME`, `az network lb inbound-nat-pool show|list ...`"

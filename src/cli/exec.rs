@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error
     let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
     let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::IfToldSo).await?;
     let at_once = args.parallel.get().min(endpoints.len());
-    if descriptors::reserve(at_once * DESCRIPTORS_EACH) < at_once * DESCRIPTORS_EACH {
+    if descriptors::raise(at_once * DESCRIPTORS_EACH) < at_once * DESCRIPTORS_EACH {
         context.ui.warn("this shell's limit of open files is low: with many instances at once some may fail");
         context.ui.hint("use fewer at once: `-P 32`, or raise the limit: `ulimit -n 4096`");
     }
@@ -58,8 +58,11 @@ pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error
         let (ui, endpoints) = (context.ui.clone(), endpoints.clone());
         tokio::task::spawn_blocking(move || watch(&ui, arriving, report, view, &endpoints))
     };
-    let job = CommandJob { client, endpoints: endpoints.clone(), command, timeout: args.timeout };
-    let outcomes = fanout::run(Arc::new(job), endpoints.len(), args.parallel, &context.interrupt, events).await;
+    let job =
+        CommandJob { client: client.clone(), endpoints: endpoints.clone(), command, timeout: args.timeout };
+    let outcomes =
+        fanout::run(Arc::new(job), endpoints.len(), args.parallel, &context.interrupt, events).await;
+    client.settle().await;
     watcher.await.map_err(|error| Error::from_chain(super::error::Kind::Other, &error))??;
 
     let exit = exit(&outcomes, context.interrupt.drain.is_cancelled());

@@ -15,12 +15,8 @@ use crate::{
 
 pub(super) async fn run(context: &Context, args: LabArgs) -> Result<Exit, Error> {
     let LabVerb::Up(LabUpArgs { instances, fault, port }) = args.verb;
-    let options = LabOptions {
-        instances,
-        faults: fault,
-        base_port: port,
-        state_dir: context.config.temp_dir.clone(),
-    };
+    let options =
+        LabOptions { instances, faults: fault, base_port: port, state_dir: context.config.temp_dir.clone() };
     let lab = context.lab(|| options).await?;
     let mut out = context.ui.out();
     report::map::write_table(&mut out, lab.map())?;

@@ -92,4 +92,3 @@ pub(super) fn say_findings(context: &Context, findings: &[Finding]) {
         }
     }
 }
-

@@ -35,7 +35,7 @@ impl Prompt for TerminalPrompt {
         let Some(mut answers) = terminal() else { return Ok(false) };
         self.ui.bars.suspend(|| {
             let mut err = io::stderr();
-            writeln!(err, "{new}")?;
+            write_new_key(&mut err, new)?;
             for _ in 0..MOST_TRIES {
                 write!(err, "Trust it and go on? (yes/no) ")?;
                 err.flush()?;
@@ -56,6 +56,19 @@ impl Prompt for TerminalPrompt {
     fn note(&self, text: &str) {
         self.ui.note(text);
     }
+}
+
+/// What the person needs to know to decide.
+fn write_new_key(out: &mut dyn Write, new: &NewHostKey) -> io::Result<()> {
+    writeln!(out, "The host key of {} is not known.", new.name)?;
+    writeln!(out, "  {} {}", new.key_type, new.fingerprint)?;
+    for known in &new.other_types {
+        writeln!(out, "  Known for it is another type: {} at {}", known.fingerprint, known.place())?;
+    }
+    for known in &new.same_key {
+        writeln!(out, "  The same key is known for another name, at {}", known.place())?;
+    }
+    Ok(())
 }
 
 /// The terminal to read answers from; `None` where there is nobody to ask.

@@ -65,7 +65,9 @@ fn user(context: &Context, target: &TargetArgs, args: &SignInArgs, loaded: &Load
         .or_else(|| target.target.user.clone())
         .or_else(|| loaded.lab.as_ref().map(|lab| lab.user().to_owned()))
         .or_else(|| context.config.user.clone())
-        .ok_or_else(|| Error::new(Kind::Usage, "there is no user name to sign in as").hint("give one: `-l NAME`"))
+        .ok_or_else(|| {
+            Error::new(Kind::Usage, "there is no user name to sign in as").hint("give one: `-l NAME`")
+        })
 }
 
 async fn ask_password(prompt: &Arc<dyn Prompt>, user: &str) -> Result<PasswordUse, Error> {
@@ -80,18 +82,24 @@ async fn ask_password(prompt: &Arc<dyn Prompt>, user: &str) -> Result<PasswordUs
 }
 
 /// The lab takes its own key and no other, so no other is shown to it.
-fn keys(context: &Context, args: &SignInArgs, loaded: &Loaded) -> (Vec<PathBuf>, Vec<PathBuf>, Option<PathBuf>) {
+fn keys(
+    context: &Context,
+    args: &SignInArgs,
+    loaded: &Loaded,
+) -> (Vec<PathBuf>, Vec<PathBuf>, Option<PathBuf>) {
     match &loaded.lab {
         Some(lab) if args.identity.is_empty() => (vec![lab.key_file().to_owned()], Vec::new(), None),
         _ => {
-            let defaults = context.config.ssh_dir.iter().flat_map(|dir| DEFAULT_KEYS.map(|key| dir.join(key)));
+            let defaults =
+                context.config.ssh_dir.iter().flat_map(|dir| DEFAULT_KEYS.map(|key| dir.join(key)));
             (args.identity.clone(), defaults.collect(), context.config.agent_socket.clone())
         }
     }
 }
 
 fn known_hosts(context: &Context, args: &SignInArgs, loaded: &Loaded) -> Result<KnownHostsFiles, Error> {
-    let only = args.known_hosts.clone().or_else(|| loaded.lab.as_ref().map(|lab| lab.known_hosts_file().to_owned()));
+    let only =
+        args.known_hosts.clone().or_else(|| loaded.lab.as_ref().map(|lab| lab.known_hosts_file().to_owned()));
     if let Some(own) = only {
         return Ok(KnownHostsFiles { own, also: Vec::new() });
     }

@@ -49,6 +49,7 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
         () = context.interrupt.drain.cancelled() => Err(Error::interrupted()),
     };
     session.close().await;
+    client.settle().await;
     match end? {
         ShellEnd::Exit(exit) => Ok(Exit::Remote(exit.status())),
         ShellEnd::Disconnected => {
@@ -113,9 +114,12 @@ fn one(endpoints: Vec<Endpoint>) -> Result<Endpoint, Error> {
         Ok([endpoint]) => Ok(endpoint),
         Err(several) => {
             let example = several.first().map_or_else(String::new, Endpoint::label);
-            Err(Error::new(Kind::Usage, format!("a session is on one instance, and this names {}: {there}", several.len()))
-                .hint(format!("name one behind the target: `vmssh ssh TARGET {example}`"))
-                .hint("for a command on all of them: `vmssh exec TARGET -- COMMAND`"))
+            Err(Error::new(
+                Kind::Usage,
+                format!("a session is on one instance, and this names {}: {there}", several.len()),
+            )
+            .hint(format!("name one behind the target: `vmssh ssh TARGET {example}`"))
+            .hint("for a command on all of them: `vmssh exec TARGET -- COMMAND`"))
         }
     }
 }

@@ -8,7 +8,7 @@ use russh::{ChannelId, ChannelWriteHalf, Sig, server};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     process::{Child, Command},
-    sync::mpsc::UnboundedReceiver,
+    sync::{Mutex, mpsc::UnboundedReceiver},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,10 @@ const CHUNK: usize = 32 << 10;
 
 /// How long a command may put its affairs in order after a hang-up, before it is killed.
 const HANG_UP_GRACE: Duration = Duration::from_secs(1);
+
+/// How long a terminal whose command ended must be quiet for its output to be whole. What was
+/// written before is on its way through the kernel; nothing new can be written.
+const TERMINAL_QUIET: Duration = Duration::from_millis(100);
 
 /// SSH_EXTENDED_DATA_STDERR of RFC 4254 section 5.2.
 const STDERR: u32 = 1;
@@ -200,14 +204,24 @@ pub(super) struct Line {
 pub(super) async fn serve(started: Started, mut input: UnboundedReceiver<Input>, line: Line) {
     let Started { mut leader, stdin, stdout, stderr } = started;
     let exit = {
-        let one_at_a_time = tokio::sync::Mutex::new(());
+        let turn = Mutex::new(());
+        let ended = CancellationToken::new();
+        let on_terminal = stderr.is_none();
         let work = async {
             let outputs = [(None, Some(stdout)), (Some(STDERR), stderr)];
-            let outputs = outputs.into_iter().filter_map(|(kind, reader)| Some((kind, reader?)));
-            join_all(outputs.map(|(kind, reader)| pass_on(reader, kind, &line, &one_at_a_time))).await;
-            // Not waited for before: until then its id stays its own, and a hang-up reaches
-            // whatever it left behind holding the pipes.
-            leader.wait().await
+            let outputs = outputs.into_iter().filter_map(|(kind, from)| Some(Output { kind, from: from? }));
+            let outputs = join_all(outputs.map(|output| output.pass_on(&line, &turn, &ended)));
+            if on_terminal {
+                // A job left behind keeps the terminal open, but it is of no use any more: the
+                // kernel hung it up when the session's leader ended.
+                let exit = async { (leader.wait().await, ended.cancel()) };
+                tokio::join!(exit, outputs).0.0
+            } else {
+                // Not waited for before: until then its id stays its own, and a hang-up reaches
+                // whatever it left behind holding the pipes.
+                outputs.await;
+                leader.wait().await
+            }
         };
         tokio::select! {
             exit = work => Some(exit),
@@ -236,29 +250,45 @@ impl Input {
     }
 }
 
-/// Passes one output on until its end. What the client doesn't take stays in the pipe, where it
-/// holds the command up: never more than one chunk is kept here.
-async fn pass_on(mut from: Reader, kind: Option<u32>, line: &Line, one_at_a_time: &tokio::sync::Mutex<()>) {
-    let mut buffer = BytesMut::new();
-    loop {
-        buffer.reserve(CHUNK);
-        // A pseudo-terminal ends with an error (EIO) instead of an end of file.
-        if !matches!(from.read_buf(&mut buffer).await, Ok(1..)) {
-            return;
-        }
-        let chunk = buffer.split().freeze();
-        // Both outputs share the window; one after the other, each knows what there is for it.
-        let _turn = one_at_a_time.lock().await;
-        let starves = line.to_client.writable_packet_size().await < chunk.len();
-        let _starving = starves.then(|| line.gate.starve());
-        let sent = match kind {
-            None => line.to_client.data_bytes(chunk).await,
-            Some(kind) => line.to_client.extended_data_bytes(kind, chunk).await,
-        };
-        if sent.is_err() {
-            return;
+/// One of a command's outputs, with its type of extended data.
+struct Output {
+    kind: Option<u32>,
+    from: Reader,
+}
+
+impl Output {
+    /// Passes it on until its end. What the client doesn't take stays in the pipe, where it holds
+    /// the command up: never more than one chunk is kept here.
+    async fn pass_on(mut self, line: &Line, turn: &Mutex<()>, ended: &CancellationToken) {
+        let mut buffer = BytesMut::new();
+        loop {
+            buffer.reserve(CHUNK);
+            // A pseudo-terminal ends with an error (EIO) instead of an end of file.
+            tokio::select! {
+                read = self.from.read_buf(&mut buffer) => if !matches!(read, Ok(1..)) { return },
+                () = quiet_after(ended) => return,
+            }
+            // Both outputs share the window; one after the other, each knows what there is for it.
+            let _turn = turn.lock().await;
+            if send(self.kind, buffer.split().freeze(), line).await.is_err() {
+                return;
+            }
         }
     }
+}
+
+async fn send(kind: Option<u32>, chunk: Bytes, line: &Line) -> Result<(), russh::Error> {
+    let starves = line.to_client.writable_packet_size().await < chunk.len();
+    let _starving = starves.then(|| line.gate.starve());
+    match kind {
+        None => line.to_client.data_bytes(chunk).await,
+        Some(kind) => line.to_client.extended_data_bytes(kind, chunk).await,
+    }
+}
+
+async fn quiet_after(ended: &CancellationToken) {
+    ended.cancelled().await;
+    sleep(TERMINAL_QUIET).await;
 }
 
 /// Passes input on. Doesn't end: a command may run on without its input, and without reading it.

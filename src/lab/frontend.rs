@@ -106,6 +106,8 @@ fn bind(port: u16, fault: Option<Fault>) -> io::Result<(u16, Port)> {
             Some(Fault::Refuse) => Port::Refusing { _socket: socket },
             Some(Fault::Drop) => dropping(socket, &address)?,
             _ => {
+                // Before listening: connections inherit it, and the handshake announces it.
+                socket.set_recv_buffer_size(super::server::RECEIVE_BUFFER)?;
                 socket.listen(BACKLOG)?;
                 socket.set_nonblocking(true)?;
                 Port::Open(socket.into())

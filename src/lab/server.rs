@@ -44,6 +44,15 @@ const LOGIN_GRACE: Duration = Duration::from_secs(120);
 /// Environment variables that a client may set on one session: `LANG` and all of `LC_*` are 13.
 const MAX_ENV: usize = 32;
 
+/// What a client may send on a channel before this side has read it, in bytes. It fits, whole and
+/// with the end of the connection behind it, into [`RECEIVE_BUFFER`]: so a client that left is
+/// noticed even while nothing is read (see [`super::socket`]).
+const WINDOW: u32 = 64 << 10;
+
+/// The kernel's buffer for a connection, in bytes: what Linux allows by default (rmem_max in
+/// socket(7)). Its bookkeeping takes a part of it.
+pub(super) const RECEIVE_BUFFER: usize = 212_992;
+
 /// How often a connection that is not read is looked at for a client that left.
 const LEFT_CHECK: Duration = Duration::from_secs(1);
 
@@ -70,6 +79,7 @@ pub(super) fn config(host_key: PrivateKey) -> server::Config {
         auth_rejection_time: Duration::ZERO,
         auth_rejection_time_initial: Some(Duration::ZERO),
         max_auth_attempts: MAX_AUTH_TRIES,
+        window_size: WINDOW,
         keys: vec![host_key],
         inactivity_timeout: None,
         nodelay: true,

@@ -180,7 +180,11 @@ impl NatMap {
     /// # Errors
     /// When a part of the set matches no instance (the error says which there are), or no entry has
     /// the wanted backend port.
-    pub fn restricted_to(&self, set: &InstanceSet, backend_port: Option<BackendPort>) -> Result<Self, SelectError> {
+    pub fn restricted_to(
+        &self,
+        set: &InstanceSet,
+        backend_port: Option<BackendPort>,
+    ) -> Result<Self, SelectError> {
         self.check_terms(set)?;
         let mut entries: Vec<Entry> = self.entries.iter().filter(|e| set.contains(e)).cloned().collect();
         if let Some(wanted) = backend_port {
@@ -200,7 +204,11 @@ impl NatMap {
     ///
     /// # Errors
     /// As there, and when nothing is left or what is left can't be dialled.
-    pub fn select(&self, set: &InstanceSet, backend_port: Option<BackendPort>) -> Result<Vec<Endpoint>, SelectError> {
+    pub fn select(
+        &self,
+        set: &InstanceSet,
+        backend_port: Option<BackendPort>,
+    ) -> Result<Vec<Endpoint>, SelectError> {
         let entries = self.restricted_to(set, backend_port)?.entries;
         if entries.is_empty() {
             return Err(SelectError::Nothing);

@@ -94,27 +94,24 @@ pub async fn connect(addresses: &[IpAddr], port: u16, limit: Duration) -> Result
     Err(ConnectError { attempts })
 }
 
-/// A time limit as it is typed: `10s`, `2.5s`, `250ms`. Equal for limits that differ by less than a
-/// millisecond, so that equal causes read equal.
+/// A time limit as it is typed: `10s`, `2.5s`, `250ms`. Rounded up, so that what is left of a limit
+/// right after its start reads like the limit, and equal causes read equal.
 #[must_use]
 pub fn seconds(limit: Duration) -> String {
-    // What remains of a limit is a little less than the limit.
-    let ms = (limit.as_micros() + 999) / 1000;
-    let limit = Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX));
-    let rounded = if ms >= 1000 {
-        Duration::from_millis((limit.as_millis() as u64).div_ceil(100) * 100)
-    } else {
-        limit
-    };
-    format!("{rounded:?}")
+    let ms = u64::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+    let step = if ms >= 1000 { 100 } else { 1 };
+    format!("{:?}", Duration::from_millis(ms.div_ceil(step).saturating_mul(step)))
 }
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
     use tokio::net::TcpListener;
 
     use super::*;
 
+    // Elsewhere 127.0.0.1 is the only address of its kind.
+    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn every_address_is_tried_and_its_error_kept() {
         let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();

@@ -488,16 +488,25 @@ impl Attempt<'_> {
         Failure::new(Stage::Auth, message).with_hint(self.hint())
     }
 
-    fn hint(&self) -> &'static str {
-        let password = self.methods.as_ref().is_some_and(|m| {
+    fn hint(&self) -> String {
+        let takes_password = self.methods.as_ref().is_some_and(|m| {
             m.contains(&MethodKind::Password) || m.contains(&MethodKind::KeyboardInteractive)
         });
-        if !self.takes(MethodKind::PublicKey) && password {
-            "the server wants a password and no key: run it on a terminal, where it can be asked for"
+        let about_keys = if !self.takes(MethodKind::PublicKey) {
+            "the server takes no key from this user"
         } else if self.tried.is_empty() && self.left_out.is_empty() {
             "name a key with -i KEY, or load one into an agent with `ssh-add`"
         } else {
-            "check the user (-l USER), and that its ~/.ssh/authorized_keys on the instance has the key; name another with -i KEY"
+            "check the user (-l USER), and that its ~/.ssh/authorized_keys on the instance has the key; name another \
+             with -i KEY"
+        };
+        match self.shared.options.password {
+            PasswordUse::Never if takes_password => {
+                format!(
+                    "{about_keys}; a password, which this server takes too, is asked for with --ask-password"
+                )
+            }
+            _ => about_keys.into(),
         }
     }
 }

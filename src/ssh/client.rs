@@ -94,7 +94,7 @@ impl ClientError {
                 let file = shlex::try_quote(&file).unwrap_or(Cow::Borrowed(&file));
                 Some(format!("`chmod 600 {file}`"))
             }
-            Self::KeyFile { .. } => None,
+            Self::KeyFile { .. } => Some("see which keys there are: `ls ~/.ssh`".into()),
             Self::PublicKey { file } => {
                 let private = file.with_extension("");
                 Some(format!("-i {}", private.display()))

