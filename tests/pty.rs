@@ -155,6 +155,32 @@ fn tilde_dot_works_while_the_instance_floods() {
 }
 
 #[test]
+fn tilde_dot_works_while_the_terminal_stands_still() {
+    let server = TestSshd::start(&[]);
+    let (mut terminal, before) = shell(&server);
+    terminal.send("yes\r");
+    terminal.see("y\r\ny\r\ny\r\n");
+    terminal.freeze();
+    terminal.send("\r~.");
+    assert_eq!(ends(&mut terminal, &before).code(), Some(255));
+}
+
+#[test]
+fn a_terminal_that_stood_still_misses_nothing() {
+    let server = TestSshd::start(&[]);
+    let (mut terminal, before) = shell(&server);
+    // More than all queues on the way take: the connection itself comes to a stand.
+    terminal.send("seq 1000000; exit\r");
+    terminal.see("\r\n");
+    terminal.freeze();
+    terminal.thaw();
+    assert_eq!(ends(&mut terminal, &before).code(), Some(0));
+    let screen = terminal.screen();
+    let numbers = screen.lines().filter_map(|line| line.parse::<u32>().ok());
+    assert!(numbers.eq(1..=1_000_000), "{} bytes", screen.len());
+}
+
+#[test]
 fn a_suspended_session_comes_back_with_the_size_that_the_terminal_then_has() {
     let server = TestSshd::start(&[]);
     let program = shlex::try_join(
