@@ -264,7 +264,7 @@ impl Keyboard {
                 match step {
                     Step::Send(bytes) => self.queue(bytes.into()).await,
                     Step::Disconnect => {
-                        self.note("~.\r\n");
+                        self.note("~. session ended\r\n");
                         return ShellEnd::Disconnected;
                     }
                     Step::Suspend => self.suspend(writer).await,
