@@ -10,7 +10,7 @@ use russh::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    ClientError, ClientOptions, Prompt, agent, auth,
+    ClientError, ClientOptions, Prompt, agent, auth, greeting,
     handler::{Ending, Watch},
     identity::Identity,
     known_hosts::{KnownHosts, ServerName},
@@ -144,7 +144,7 @@ impl Client {
             .await
             .map_err(|error| stage::no_transport(error, progress))?;
         progress.reach(Stage::Auth);
-        tracing::debug!(%endpoint, server = %super::greeting::identification(&progress.first.get()), "keys exchanged, host key accepted");
+        tracing::debug!(%endpoint, server = %greeting::identification(&progress.first.get()), "keys exchanged, host key accepted");
 
         // From here on the session's drop says goodbye, also when this future is dropped.
         let mut session = Session::new(self.shared.clone(), ending, handle, cutter);
