@@ -52,6 +52,7 @@ pub fn main() -> ExitCode {
             return Exit::SomeFailed.into();
         }
     };
+    log(cli.global.verbose);
     let context = Context::new(&cli.global);
     let result = runtime.block_on(async {
         interrupt::listen(&context)?;
@@ -62,6 +63,18 @@ pub fn main() -> ExitCode {
     let exit = result.unwrap_or_else(|error| context.ui.error(&error));
     crate::term::restore();
     exit.into()
+}
+
+/// Writes what happens on the way to stderr, as much as `--verbose` asks for. Only our own events: a
+/// library's log of packets may have passwords in it.
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "debug",
+        _ => "trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::new(format!("off,vmssh={level}"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
 }
 
 /// Reads arguments; the first is the program's name.

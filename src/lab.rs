@@ -8,9 +8,12 @@
 //! Reachable on 127.0.0.1 only, and only with the key made for the run.
 
 mod command;
+mod error;
 mod fault;
 mod files;
 mod frontend;
+mod handler;
+mod line;
 mod process;
 #[cfg(unix)]
 mod pty;
@@ -18,25 +21,24 @@ mod server;
 mod socket;
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use russh::keys::{Algorithm, PrivateKey, PublicKey, ssh_key};
+use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use socket2::SockRef;
-use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use command::Home;
+pub use error::LabError;
 pub use fault::{Fault, FaultError, FaultSpec};
 use files::Folder;
 use frontend::Port;
 use process::Processes;
 use server::Instance;
 
-use crate::natmap::{Entry, InstanceId, Known, NatMap, PortError, Protocol, Via};
+use crate::natmap::{Entry, InstanceId, Known, NatMap, Protocol, Via};
 
 /// The most instances of a lab: those of a scale set (Azure's limit for Uniform ones).
 const MAX_INSTANCES: usize = 1000;
@@ -74,7 +76,7 @@ pub struct Lab {
     running: Running,
 }
 
-/// The parts that run. Dropped before the folder goes.
+/// The parts that run. Stopped before the folder goes.
 struct Running {
     end: CancellationToken,
     processes: Arc<Processes>,
@@ -83,98 +85,6 @@ struct Running {
     _dead_ports: Vec<Port>,
     /// One task per port that accepts; ended with this.
     accepting: JoinSet<()>,
-}
-
-/// Why a lab could not be started.
-#[derive(Debug, Error)]
-pub enum LabError {
-    /// Too few or too many instances.
-    #[error("a lab has 1 to {MAX_INSTANCES} instances, not {0}")]
-    Instances(usize),
-    /// A fault for an instance that isn't there.
-    #[error("there is no instance {wanted} to be faulty; there are 0-{last}")]
-    NoSuchInstance {
-        /// The largest number that a fault names.
-        wanted: usize,
-        /// The largest that there is.
-        last: usize,
-    },
-    /// The given base port leaves no room.
-    #[error("{instances} ports from {base} on are not all between 1 and 65535")]
-    BasePort {
-        /// As given.
-        base: u16,
-        /// How many ports are needed.
-        instances: usize,
-    },
-    /// A port of the given range is in use, or not to be had for another reason.
-    #[error("port {port} of 127.0.0.1 can't be had")]
-    PortTaken {
-        /// Which port.
-        port: u16,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Not even single ports could be opened.
-    #[error("no port on 127.0.0.1 could be opened")]
-    Ports(#[source] io::Error),
-    /// The limit on open files is too low, and final.
-    #[error("{instances} instances need {needed} file handles, and the limit is {limit}")]
-    FileHandles {
-        /// The wish.
-        instances: usize,
-        /// Handles needed at least.
-        needed: u64,
-        /// Handles that there are.
-        limit: u64,
-    },
-    /// The lab's folder, or something in it, could not be made.
-    #[error("can't write to {}", path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A key could not be made.
-    #[error("can't make an SSH key: {0}")]
-    Key(String),
-}
-
-impl LabError {
-    /// The next thing to do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Instances(_) | Self::Key(_) => return None,
-            Self::NoSuchInstance { wanted, .. } => {
-                format!(
-                    "ask for more instances ({} for this fault) or name another one",
-                    wanted.saturating_add(1)
-                )
-            }
-            Self::BasePort { .. } | Self::PortTaken { .. } => {
-                "choose another base port, or none: the lab then finds a free range".into()
-            }
-            Self::Ports(_) => "see what holds the ports (`ss -ltn`), or ask for fewer instances".into(),
-            Self::FileHandles { needed, .. } => {
-                format!(
-                    "raise the limit (`ulimit -n {needed}`; `ulimit -Hn` says how far), or ask for fewer instances"
-                )
-            }
-            Self::Folder { .. } => "make room or set TMPDIR to a folder that you can write to".into(),
-        })
-    }
-
-    fn key(error: ssh_key::Error) -> Self {
-        Self::Key(error.to_string())
-    }
-}
-
-impl From<PortError> for LabError {
-    fn from(error: PortError) -> Self {
-        Self::Ports(io::Error::other(error))
-    }
 }
 
 impl Lab {

@@ -6,6 +6,8 @@
 mod agent;
 mod auth;
 mod client;
+mod command;
+mod error;
 pub mod escape;
 mod greeting;
 mod handler;
@@ -17,15 +19,18 @@ mod person;
 pub mod pty;
 mod session;
 pub mod shell;
+mod stage;
 mod transport;
 
 use std::{io, path::PathBuf, time::Duration};
 
-pub use client::{Client, ClientError};
+pub use client::Client;
+pub use command::{RemoteCommand, Stdin};
+pub use error::ClientError;
 pub use host_key::{HostKeyPolicy, HostKeyStatus, KnownKey, NewHostKey, Verdict, judge};
 pub use known_hosts::KnownHostsFiles;
 pub use secrecy::{ExposeSecret, SecretString};
-pub use session::{Session, Stdin};
+pub use session::Session;
 
 /// How the client reaches the person who runs it. Called from a thread that may block, one question
 /// at a time.

@@ -110,11 +110,27 @@ fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// True while a process runs; one that ended and was not waited for doesn't.
+/// The ids of processes that run and whose fields of /proc/PID/stat, from the state on, are as
+/// wanted (proc(5)); those that ended and were not waited for don't run.
+fn running(wanted: impl Fn(&str, &[&str]) -> bool) -> usize {
+    let processes =
+        std::fs::read_dir("/proc").expect("these tests look at processes in /proc, so they need Linux");
+    let is_wanted = |entry: &std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        fields.len() > 3
+            && fields[0] != "Z"
+            && wanted(entry.file_name().to_str().unwrap_or_default(), &fields)
+    };
+    processes.flatten().filter(is_wanted).count()
+}
+
 fn runs(pid: &str) -> bool {
-    let status = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
-    let status = text(&status.stdout);
-    !status.trim().is_empty() && !status.starts_with('Z')
+    running(|id, _| id == pid) > 0
+}
+
+fn group_runs(group: &str) -> bool {
+    running(|_, fields| fields[2] == group) > 0
 }
 
 fn connect(port: u16, limit: Duration) -> Result<TcpStream, ErrorKind> {
@@ -201,6 +217,8 @@ fn much_output_comes_whole_and_endless_output_ends_with_the_client() {
     assert_eq!((done.stdout.len(), text(&done.stderr)), (50_000_000, "done\n".into()));
     assert!(done.stdout.iter().all(|byte| *byte == 0));
 
+    assert_eq!(text(&rig.run(0, &["yes | head -n 2"]).stdout), "y\ny\n");
+
     let mut ssh = spawn(&mut rig.ssh(0, &[], &["echo $$ >&2; yes & exec yes"]));
     let mut pid = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(ssh.stderr.take().unwrap()), &mut pid).unwrap();
@@ -208,10 +226,7 @@ fn much_output_comes_whole_and_endless_output_ends_with_the_client() {
     ssh.stdout.take().unwrap().read_exact(&mut some).unwrap();
     ssh.kill().unwrap();
     ssh.wait().unwrap();
-    until("the command and what it started ended", || {
-        let group = Command::new("pgrep").args(["-g", pid.trim(), "-r", "D,R,S,T"]).output().unwrap();
-        group.stdout.is_empty()
-    });
+    until("the command and what it started ended", || !group_runs(pid.trim()));
 }
 
 #[test]
@@ -228,6 +243,76 @@ fn a_terminal_is_a_terminal() {
     let said = text(&done.stdout);
     assert!(said.contains("so-42\r\n") && said.contains("lab000000\r\n"), "{said:?}");
     assert_eq!(done.status.code(), Some(5));
+}
+
+#[test]
+fn a_terminal_follows_the_clients_window() {
+    let rig = Rig::new(1, &[]);
+    let (mut pty, pts) = pty_process::blocking::open().unwrap();
+    pty.resize(pty_process::Size::new(30, 100)).unwrap();
+    let shown = "stty size; trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done";
+    let ssh = rig.ssh(0, &["-t"], &[shown]);
+    let pty_file = std::os::fd::AsFd::as_fd(&pty).try_clone_to_owned().unwrap();
+    let mut client = pty_process::blocking::Command::new("ssh").args(ssh.get_args()).spawn(pts).unwrap();
+    let mut read_until = |end: &str| {
+        let mut said = Vec::new();
+        while !text(&said).contains(end) {
+            let mut byte = [0];
+            assert_eq!(pty.read(&mut byte).unwrap_or(0), 1, "no {end:?} in {:?}", text(&said));
+            said.extend(byte);
+        }
+        text(&said)
+    };
+    assert!(read_until("ready").contains("30 100"));
+    // The old size is not shown again, so this can only be the new one.
+    rustix::termios::tcsetwinsize(
+        &pty_file,
+        rustix::termios::Winsize { ws_row: 41, ws_col: 121, ws_xpixel: 0, ws_ypixel: 0 },
+    )
+    .unwrap();
+    read_until("41 121");
+    assert!(client.wait().unwrap().success());
+}
+
+#[test]
+fn a_signal_reaches_the_command_and_is_named_in_the_end() {
+    let rig = Rig::new(1, &[]);
+    let key = russh::keys::load_secret_key(rig.lab().key_file(), None).unwrap();
+    let key = russh::keys::PrivateKeyWithHashAlg::new(std::sync::Arc::new(key), None);
+    let _inside = rig.runtime.enter();
+    rig.runtime
+        .block_on(tokio::time::timeout(LIMIT, async {
+            let address = (Ipv4Addr::LOCALHOST, rig.port(0));
+            let mut client =
+                russh::client::connect(std::sync::Arc::default(), address, AnyHostKey).await.unwrap();
+            assert!(client.authenticate_publickey("azureuser", key).await.unwrap().success());
+            let mut channel = client.channel_open_session().await.unwrap();
+            channel.exec(true, "echo ready; sleep 1000 | sleep 1000").await.unwrap();
+            let mut end = None;
+            while let Some(message) = channel.wait().await {
+                match message {
+                    russh::ChannelMsg::Data { .. } => channel.signal(russh::Sig::TERM).await.unwrap(),
+                    russh::ChannelMsg::ExitSignal { signal_name, .. } => end = Some(signal_name),
+                    _ => {}
+                }
+            }
+            assert!(matches!(end, Some(russh::Sig::TERM)), "{end:?}");
+        }))
+        .unwrap();
+}
+
+/// The test is about something else, on loopback.
+struct AnyHostKey;
+
+impl russh::client::Handler for AnyHostKey {
+    type Error = russh::Error;
+
+    async fn check_server_key(
+        &mut self,
+        _key: &russh::keys::PublicKeyOrCertificate,
+    ) -> Result<bool, russh::Error> {
+        Ok(true)
+    }
 }
 
 #[test]

@@ -111,8 +111,8 @@ fn a_shell_has_a_terminal_like_the_users() {
     let modes = terminal.see("shell> ");
     assert!(modes.contains(" icanon") && modes.contains("intr = ^C"), "{modes}");
     assert_eq!(modes.contains(" iutf8"), before.contains("IUTF8"), "{modes} {before}");
-    // ^C goes to what runs there.
-    terminal.send("echo run''ning; sleep 1000\r");
+    // ^C goes to what runs there: something that is in front already when it says so.
+    terminal.send("sh -c 'echo run\"\"ning; exec sleep 1000'\r");
     terminal.see("running");
     terminal.send("\x03");
     terminal.see("shell> ");
@@ -152,6 +152,32 @@ fn tilde_dot_works_while_the_instance_floods() {
     terminal.see("y\r\ny\r\ny\r\n");
     terminal.send("\r~.");
     assert_eq!(ends(&mut terminal, &before).code(), Some(255));
+}
+
+#[test]
+fn tilde_dot_works_while_the_terminal_stands_still() {
+    let server = TestSshd::start(&[]);
+    let (mut terminal, before) = shell(&server);
+    terminal.send("yes\r");
+    terminal.see("y\r\ny\r\ny\r\n");
+    terminal.freeze();
+    terminal.send("\r~.");
+    assert_eq!(ends(&mut terminal, &before).code(), Some(255));
+}
+
+#[test]
+fn a_terminal_that_stood_still_misses_nothing() {
+    let server = TestSshd::start(&[]);
+    let (mut terminal, before) = shell(&server);
+    // More than all queues on the way take: the connection itself comes to a stand.
+    terminal.send("seq 1000000; exit\r");
+    terminal.see("\r\n");
+    terminal.freeze();
+    terminal.thaw();
+    assert_eq!(ends(&mut terminal, &before).code(), Some(0));
+    let screen = terminal.screen();
+    let numbers = screen.lines().filter_map(|line| line.parse::<u32>().ok());
+    assert!(numbers.eq(1..=1_000_000), "{} bytes", screen.len());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! `vmssh ssh`: a session on one instance.
 
-use std::io;
+use std::{io, time::Duration};
+
+use tokio::time::timeout;
 
 use super::{
     args::SshArgs,
@@ -23,6 +25,9 @@ use crate::{
 
 /// What sets off our own commands from the instance's, as `ssh` has it.
 const ESCAPE: u8 = b'~';
+
+/// After `~.`, a terminal that works shows all that waits to be shown within this.
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// For surroundings that do not tell the terminal's type: the least that all know.
 const UNKNOWN_TERMINAL: &str = "dumb";
@@ -52,10 +57,8 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
     client.settle().await;
     match end? {
         ShellEnd::Exit(exit) => Ok(Exit::Remote(exit.status())),
-        ShellEnd::Disconnected => {
-            context.ui.note(&format!("connection to {endpoint} closed"));
-            Ok(Exit::SESSION)
-        }
+        // It has said so itself, where the terminal could take it.
+        ShellEnd::Disconnected => Ok(Exit::SESSION),
         ShellEnd::OutputClosed => Ok(Exit::Ok),
     }
 }
@@ -96,8 +99,15 @@ async fn talk(
     };
     let end = shell::run(session, request, io).await;
     // What came last must be seen before the terminal is ours again.
-    let written = stdout.finish().await;
-    stderr.finish().await.or_else(closed_pipe_is_an_end)?;
+    let written = async {
+        let written = stdout.finish().await;
+        stderr.finish().await.and(written)
+    };
+    let written = match end {
+        // The user has had enough, perhaps just because the terminal stands still.
+        Ok(ShellEnd::Disconnected) => timeout(LAST_LINES, written).await.unwrap_or(Ok(())),
+        _ => written.await,
+    };
     drop(raw);
     written.or_else(closed_pipe_is_an_end)?;
     Ok(end?)

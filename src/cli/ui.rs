@@ -28,7 +28,8 @@ impl Ui {
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal && !no_color,
         };
-        let target = if err_terminal && !global.quiet {
+        // The log of `--verbose` and a bar would run through each other.
+        let target = if err_terminal && !global.quiet && global.verbose == 0 {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()

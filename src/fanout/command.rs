@@ -45,8 +45,12 @@ impl Job for CommandJob {
 
 impl CommandJob {
     async fn command(&self, session: &Session, output: &Output) -> Outcome {
+        let running = match session.start(&self.command).await {
+            Ok(running) => running,
+            Err(failure) => return Outcome::Error(failure),
+        };
         let (pieces, mut arrived) = mpsc::channel(PIECES);
-        let exec = session.exec(&self.command, Stdin::None, pieces);
+        let finish = running.finish(Stdin::None, pieces);
         let pass_on = async {
             while let Some((stream, bytes)) = arrived.recv().await {
                 if !output.send(stream, bytes).await {
@@ -54,7 +58,7 @@ impl CommandJob {
                 }
             }
         };
-        let both = async { tokio::join!(exec, pass_on).0 };
+        let both = async { tokio::join!(finish, pass_on).0 };
         let ended = match self.timeout {
             None => both.await,
             Some(limit) => time::timeout(limit, both).await.unwrap_or_else(|_| Err(timed_out(limit))),

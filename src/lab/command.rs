@@ -1,39 +1,18 @@
-//! Commands and shells of an instance: what they get, and the way of their bytes.
+//! Starting commands and shells: what they run in and what they are given.
 
-use std::{ffi::OsString, io, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::{ffi::OsString, io, path::PathBuf, process::Stdio, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::future::join_all;
-use russh::{ChannelId, ChannelWriteHalf, Sig, server};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     process::{Child, Command},
-    sync::{Mutex, mpsc::UnboundedReceiver},
-    time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
 
 #[cfg(unix)]
 use super::pty::{self, PtyWish};
 use super::{
+    files::make_private_folder,
     process::{Leader, Processes},
-    socket::Gate,
 };
-use crate::event::Exit;
-
-/// Output read at once, in bytes: the most that a packet carries with common clients (RFC 4253
-/// section 6.1), so none has to be split.
-const CHUNK: usize = 32 << 10;
-
-/// How long a command may put its affairs in order after a hang-up, before it is killed.
-const HANG_UP_GRACE: Duration = Duration::from_secs(1);
-
-/// How long a terminal whose command ended must be quiet for its output to be whole. What was
-/// written before is on its way through the kernel; nothing new can be written.
-const TERMINAL_QUIET: Duration = Duration::from_millis(100);
-
-/// SSH_EXTENDED_DATA_STDERR of RFC 4254 section 5.2.
-const STDERR: u32 = 1;
 
 /// What a client asks for on a session channel before it asks to run something.
 #[derive(Debug, Default)]
@@ -54,27 +33,17 @@ pub(super) struct Home {
     pub(super) env: Vec<(&'static str, OsString)>,
 }
 
-/// What a client sends to a running command.
-pub(super) enum Input {
-    /// Standard input.
-    Data(Bytes),
-    /// The end of standard input.
-    Eof,
-    /// A new size of the terminal.
-    Resize([u32; 4]),
-}
-
-type Reader = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
 
 /// Where input goes.
-enum Writer {
+pub(super) enum Writer {
     Pipe(Box<dyn AsyncWrite + Send + Unpin>),
     #[cfg(unix)]
     Pty(pty_process::OwnedWritePty),
 }
 
 impl Writer {
-    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Pipe(pipe) => pipe.write_all(bytes).await,
             #[cfg(unix)]
@@ -87,9 +56,10 @@ impl Writer {
 pub(super) struct Started {
     /// The process.
     pub(super) leader: Leader,
-    stdin: Writer,
-    stdout: Reader,
-    stderr: Option<Reader>,
+    pub(super) stdin: Writer,
+    pub(super) stdout: Reader,
+    /// None on a terminal, which has one output only.
+    pub(super) stderr: Option<Reader>,
 }
 
 /// Starts a command, or a shell where there is none.
@@ -128,17 +98,6 @@ pub(super) fn start(
         }),
         // All three were asked for.
         _ => Err(io::ErrorKind::BrokenPipe.into()),
-    }
-}
-
-/// Makes a folder that only its owner can enter; one that is there is fine.
-pub(super) fn make_private_folder(folder: &std::path::Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        done => done,
     }
 }
 
@@ -185,193 +144,4 @@ fn program(home: &Home, wishes: &Wishes, command: Option<&[u8]>, _on_terminal: b
     program.envs(wishes.env.iter().map(|(name, value)| (name, value)));
     program.current_dir(&home.folder).kill_on_drop(true);
     program
-}
-
-/// The channel that a command runs on.
-pub(super) struct Line {
-    /// Where output goes.
-    pub(super) to_client: ChannelWriteHalf<server::Msg>,
-    /// For what the channel itself can't send.
-    pub(super) handle: server::Handle,
-    /// The connection's gate for input.
-    pub(super) gate: Arc<Gate>,
-    /// Set when the client is gone or has closed the channel.
-    pub(super) gone: CancellationToken,
-}
-
-/// Runs a command to its end: all output, then the exit status, then the end of the channel; or,
-/// when the client goes first, a hang-up.
-pub(super) async fn serve(started: Started, mut input: UnboundedReceiver<Input>, line: Line) {
-    let Started { mut leader, stdin, stdout, stderr } = started;
-    let exit = {
-        let turn = Mutex::new(());
-        let ended = CancellationToken::new();
-        let on_terminal = stderr.is_none();
-        let work = async {
-            let outputs = [(None, Some(stdout)), (Some(STDERR), stderr)];
-            let outputs = outputs.into_iter().filter_map(|(kind, from)| Some(Output { kind, from: from? }));
-            let outputs = join_all(outputs.map(|output| output.pass_on(&line, &turn, &ended)));
-            if on_terminal {
-                // A job left behind keeps the terminal open, but it is of no use any more: the
-                // kernel hung it up when the session's leader ended.
-                let exit = async { (leader.wait().await, ended.cancel()) };
-                tokio::join!(exit, outputs).0.0
-            } else {
-                // Not waited for before: until then its id stays its own, and a hang-up reaches
-                // whatever it left behind holding the pipes.
-                outputs.await;
-                leader.wait().await
-            }
-        };
-        tokio::select! {
-            exit = work => Some(exit),
-            () = line.gone.cancelled() => None,
-            () = feed(stdin, &mut input, &line.gate) => None,
-        }
-    };
-    // Input that nobody will read.
-    input.close();
-    while let Ok(left) = input.try_recv() {
-        line.gate.went(left.cost());
-    }
-    match exit {
-        // The only error is that the client has gone just now.
-        Some(Ok(exit)) => drop(say_exit(&line, exit).await),
-        Some(Err(_)) => drop(line.to_client.close().await),
-        None => hang_up(leader).await,
-    }
-}
-
-impl Input {
-    /// The memory that it takes while it waits, in bytes, about: empty messages count as well.
-    pub(super) fn cost(&self) -> usize {
-        let data = if let Self::Data(bytes) = self { bytes.len() } else { 0 };
-        size_of::<Self>() + data
-    }
-}
-
-/// One of a command's outputs, with its type of extended data.
-struct Output {
-    kind: Option<u32>,
-    from: Reader,
-}
-
-impl Output {
-    /// Passes it on until its end. What the client doesn't take stays in the pipe, where it holds
-    /// the command up: never more than one chunk is kept here.
-    async fn pass_on(mut self, line: &Line, turn: &Mutex<()>, ended: &CancellationToken) {
-        let mut buffer = BytesMut::new();
-        loop {
-            buffer.reserve(CHUNK);
-            // A pseudo-terminal ends with an error (EIO) instead of an end of file.
-            tokio::select! {
-                read = self.from.read_buf(&mut buffer) => if !matches!(read, Ok(1..)) { return },
-                () = quiet_after(ended) => return,
-            }
-            // Both outputs share the window; one after the other, each knows what there is for it.
-            let _turn = turn.lock().await;
-            if send(self.kind, buffer.split().freeze(), line).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-async fn send(kind: Option<u32>, chunk: Bytes, line: &Line) -> Result<(), russh::Error> {
-    let starves = line.to_client.writable_packet_size().await < chunk.len();
-    let _starving = starves.then(|| line.gate.starve());
-    match kind {
-        None => line.to_client.data_bytes(chunk).await,
-        Some(kind) => line.to_client.extended_data_bytes(kind, chunk).await,
-    }
-}
-
-async fn quiet_after(ended: &CancellationToken) {
-    ended.cancelled().await;
-    sleep(TERMINAL_QUIET).await;
-}
-
-/// Passes input on. Doesn't end: a command may run on without its input, and without reading it.
-async fn feed(to: Writer, input: &mut UnboundedReceiver<Input>, gate: &Gate) {
-    let mut to = Some(to);
-    while let Some(next) = input.recv().await {
-        gate.went(next.cost());
-        let alive = match (next, &mut to) {
-            (Input::Data(bytes), Some(writer)) => writer.write_all(&bytes).await.is_ok(),
-            // As with sshd, the end of input is not the end of a terminal.
-            (Input::Eof, Some(Writer::Pipe(_))) => false,
-            #[cfg(unix)]
-            (Input::Resize(size), Some(Writer::Pty(pty))) => {
-                // It fails only when the terminal is gone, which writing tells as well.
-                let _ = pty.resize(pty::size(size));
-                true
-            }
-            _ => true,
-        };
-        if !alive {
-            to = None;
-        }
-    }
-    std::future::pending().await
-}
-
-async fn say_exit(line: &Line, exit: Exit) -> Result<(), russh::Error> {
-    let id: ChannelId = line.to_client.id();
-    match exit {
-        Exit::Status(status) => line.to_client.exit_status(status).await?,
-        Exit::Signal(name) => {
-            let said = line.handle.exit_signal_request(id, signal(name), false, String::new(), String::new());
-            said.await.map_err(|()| russh::Error::SendError)?;
-        }
-    }
-    line.to_client.eof().await?;
-    line.to_client.close().await
-}
-
-/// The signal as russh has it.
-fn signal(name: String) -> Sig {
-    match name.as_str() {
-        "ABRT" => Sig::ABRT,
-        "ALRM" => Sig::ALRM,
-        "FPE" => Sig::FPE,
-        "HUP" => Sig::HUP,
-        "ILL" => Sig::ILL,
-        "INT" => Sig::INT,
-        "KILL" => Sig::KILL,
-        "PIPE" => Sig::PIPE,
-        "QUIT" => Sig::QUIT,
-        "SEGV" => Sig::SEGV,
-        "TERM" => Sig::TERM,
-        "USR1" => Sig::USR1,
-        _ => Sig::Custom(name),
-    }
-}
-
-/// The name of a signal that a client sends.
-pub(super) fn signal_name(signal: &Sig) -> &str {
-    match signal {
-        Sig::ABRT => "ABRT",
-        Sig::ALRM => "ALRM",
-        Sig::FPE => "FPE",
-        Sig::HUP => "HUP",
-        Sig::ILL => "ILL",
-        Sig::INT => "INT",
-        Sig::KILL => "KILL",
-        Sig::PIPE => "PIPE",
-        Sig::QUIT => "QUIT",
-        Sig::SEGV => "SEGV",
-        Sig::TERM => "TERM",
-        Sig::USR1 => "USR1",
-        Sig::Custom(name) => name,
-    }
-}
-
-/// Ends a command whose client is gone. The pipes and the terminal are closed already.
-async fn hang_up(mut leader: Leader) {
-    let group = leader.group();
-    group.signal("HUP");
-    sleep(HANG_UP_GRACE).await;
-    group.signal("KILL");
-    // Killed processes end at once, unless the kernel holds them; then dropping them must do.
-    drop(timeout(HANG_UP_GRACE, leader.wait()).await);
 }

@@ -13,7 +13,7 @@ use russh::keys::{
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use super::{LabError, command::make_private_folder};
+use super::LabError;
 
 /// Attempts to remove the folder: a process that is being killed may still put a file in.
 const REMOVE_TRIES: usize = 10;
@@ -109,6 +109,17 @@ impl Drop for Folder {
             }
         }
         tracing::warn!(folder = %self.path.display(), "the lab's folder could not be removed");
+    }
+}
+
+/// Makes a folder that only its owner can enter; one that is there is fine.
+pub(super) fn make_private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
     }
 }
 

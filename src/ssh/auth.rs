@@ -1,32 +1,30 @@
 //! Signing in: which keys are offered in which order, passwords, and what is said when nothing helps.
 
+mod offer;
+mod password;
+
 use std::sync::Arc;
 
 use russh::{
-    MethodKind, MethodSet, SendError, Signer,
+    MethodKind, MethodSet,
     client::{AuthResult, KeyboardInteractiveAuthResponse as Reply},
-    keys::{
-        Certificate, HashAlg, PrivateKey, PublicKey,
-        agent::AgentIdentity,
-        signature,
-        ssh_encoding::Encode as _,
-        ssh_key::{Signature, private::KeypairData},
-    },
+    keys::{HashAlg, agent::AgentIdentity},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Mutex;
 
 use super::{
     PasswordUse,
     agent::{AgentSigner, Conversation},
     client::Shared,
     greeting::quote,
-    identity::{Identity, TRIES},
+    identity::TRIES,
     limit::Limit,
-    person::Person,
     session::Session,
 };
 use crate::event::{Failure, Stage};
+pub(super) use offer::SignError;
+use offer::{By, FileSigner, Offer, Proof, key_of, offers};
+pub(super) use password::Password;
 
 /// sshd hangs up at the sixth failure (MaxAuthTries); one is left for a password.
 const MOST_KEYS: usize = 5;
@@ -34,190 +32,6 @@ const MOST_KEYS: usize = 5;
 /// Rounds of questions that a server may ask (keyboard-interactive): a password, a code, an expired
 /// password and its new one twice are five.
 const MOST_ROUNDS: usize = 10;
-
-/// A key that is offered, and who signs with it.
-struct Offer<'a> {
-    label: String,
-    proof: Proof,
-    signer: By<'a>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Proof {
-    Key(PublicKey),
-    Certificate(Box<Certificate>),
-    /// The public half is behind the pass phrase.
-    Unknown,
-}
-
-enum By<'a> {
-    File(&'a Identity),
-    Agent,
-}
-
-/// All keys in the order in which they are offered: named ones that the agent has, named files, the
-/// agent's others, default files. A certificate goes before its key; no key is offered twice.
-fn offers<'a>(identities: &'a [Arc<Identity>], agent: &[AgentIdentity]) -> Vec<Offer<'a>> {
-    let agents = agent.iter().map(|identity| Offer {
-        label: format!("agent key \"{}\"", quote(identity.comment())),
-        proof: match identity {
-            AgentIdentity::PublicKey { key, .. } => Proof::Key(key.clone()),
-            AgentIdentity::Certificate { certificate, .. } => {
-                Proof::Certificate(Box::new(certificate.clone()))
-            }
-        },
-        signer: By::Agent,
-    });
-    let named = |proof: &Proof| {
-        identities
-            .iter()
-            .any(|i| i.is_named() && i.public().is_some_and(|p| Some(p.key_data()) == key_of(proof)))
-    };
-    let (mut all, rest): (Vec<_>, Vec<_>) = agents.partition(|offer| named(&offer.proof));
-    all.extend(identities.iter().filter(|i| i.is_named()).flat_map(|i| files(i)));
-    all.extend(rest);
-    all.extend(identities.iter().filter(|i| !i.is_named()).flat_map(|i| files(i)));
-
-    let mut seen: Vec<Proof> = Vec::new();
-    all.retain(|offer| {
-        let again = seen.iter().any(|proof| same(proof, &offer.proof));
-        seen.push(offer.proof.clone());
-        !again
-    });
-    all
-}
-
-fn files(identity: &Identity) -> impl Iterator<Item = Offer<'_>> {
-    let key = identity.public().map_or(Proof::Unknown, |key| Proof::Key(key.clone()));
-    let certificate = identity.certificate().map(|c| Proof::Certificate(Box::new(c.clone())));
-    certificate.into_iter().chain([key]).map(|proof| Offer {
-        label: match &proof {
-            Proof::Certificate(_) => format!("certificate of {}", identity.label()),
-            _ => identity.label(),
-        },
-        proof,
-        signer: By::File(identity),
-    })
-}
-
-fn key_of(proof: &Proof) -> Option<&russh::keys::ssh_key::public::KeyData> {
-    match proof {
-        Proof::Key(key) => Some(key.key_data()),
-        Proof::Certificate(certificate) => Some(certificate.public_key()),
-        Proof::Unknown => None,
-    }
-}
-
-fn same(a: &Proof, b: &Proof) -> bool {
-    match (a, b) {
-        // Comments are no part of a key.
-        (Proof::Key(a), Proof::Key(b)) => a.key_data() == b.key_data(),
-        (Proof::Certificate(a), Proof::Certificate(b)) => a == b,
-        _ => false,
-    }
-}
-
-/// Why a key gave no signature.
-#[derive(Debug)]
-pub(super) enum SignError {
-    /// The connection is gone.
-    Gone,
-    /// The key can't be used.
-    Refused(&'static str),
-}
-
-impl From<SendError> for SignError {
-    fn from(_: SendError) -> Self {
-        Self::Gone
-    }
-}
-
-/// Signs with a key file, which is decrypted when the server has said that it takes the key.
-struct FileSigner<'a> {
-    identity: &'a Identity,
-    person: &'a Person,
-    limit: &'a Arc<Limit>,
-}
-
-impl Signer for FileSigner<'_> {
-    type Error = SignError;
-
-    async fn auth_sign(
-        &mut self,
-        _key: &AgentIdentity,
-        hash: Option<HashAlg>,
-        mut data: Vec<u8>,
-    ) -> Result<Vec<u8>, SignError> {
-        let key = self.identity.unlock(self.person, self.limit).await.map_err(SignError::Refused)?;
-        let signature = sign(&key, hash, &data).ok_or(SignError::Refused("it can't sign"))?;
-        signature.encode(&mut data).map_err(|_| SignError::Refused("it can't sign"))?;
-        Ok(data)
-    }
-}
-
-/// The signature as the protocol carries it, without its length.
-fn sign(key: &PrivateKey, hash: Option<HashAlg>, data: &[u8]) -> Option<Vec<u8>> {
-    use signature::Signer as _;
-
-    let signature: Signature = match key.key_data() {
-        KeypairData::Rsa(rsa) => (rsa, hash).try_sign(data).ok()?,
-        other => other.try_sign(data).ok()?,
-    };
-    let mut bytes = Vec::new();
-    signature.encode(&mut bytes).ok()?;
-    Some(bytes)
-}
-
-/// The password of a run: asked once, used for all instances.
-#[derive(Default)]
-pub(super) struct Password(Mutex<Known>);
-
-#[derive(Default)]
-struct Known {
-    secret: Option<SecretString>,
-    /// Counts the answers.
-    asked: usize,
-    /// Some server took it: where another does not, asking again would not help.
-    accepted: bool,
-    nobody: bool,
-}
-
-impl Password {
-    /// The password, asked for unless there is one newer than the `tried`th answer. `None`: there is
-    /// no (other) one to be had.
-    async fn get(&self, tried: usize, shared: &Shared, limit: &Arc<Limit>) -> Option<(usize, SecretString)> {
-        if let PasswordUse::Given(secret) = &shared.options.password {
-            return (tried == 0).then(|| (1, secret.clone()));
-        }
-        let mut known = {
-            let _pause = limit.pause();
-            self.0.lock().await
-        };
-        if let Some(secret) = known.secret.as_ref().filter(|_| known.asked > tried) {
-            return Some((known.asked, secret.clone()));
-        }
-        if known.accepted || known.nobody || known.asked >= TRIES {
-            return None;
-        }
-        let turn = shared.person.turn(limit).await;
-        let question = format!("{}'s password: ", shared.options.user);
-        match shared.person.secret(turn, limit, question).await {
-            Ok(Some(secret)) => {
-                known.asked += 1;
-                known.secret = Some(secret.clone());
-                Some((known.asked, secret))
-            }
-            Ok(None) | Err(_) => {
-                known.nobody = true;
-                None
-            }
-        }
-    }
-
-    async fn accept(&self) {
-        self.0.lock().await.accepted = true;
-    }
-}
 
 /// Signs in on a connection.
 ///
@@ -270,7 +84,9 @@ impl Attempt<'_> {
             if !self.takes(MethodKind::PublicKey) {
                 break;
             }
-            match self.offer(&offer, conversation.as_mut()).await {
+            let answer = self.offer(&offer, conversation.as_mut()).await;
+            tracing::debug!(server = self.server, key = offer.label, ?answer, "offered");
+            match answer {
                 Ok(result) => {
                     offered += 1;
                     if self.conclude(Ok(result))? {
@@ -502,42 +318,11 @@ impl Attempt<'_> {
         };
         match self.shared.options.password {
             PasswordUse::Never if takes_password => {
-                format!("{about_keys}; a password, which this server takes, can be typed on a terminal only")
+                format!(
+                    "{about_keys}; a password, which this server takes too, is asked for with --ask-password"
+                )
             }
             _ => about_keys.into(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use russh::keys::Algorithm;
-
-    use super::*;
-
-    fn identity(dir: &std::path::Path, name: &str, key: &PrivateKey, named: bool) -> Arc<Identity> {
-        let path = dir.join(name);
-        key.write_openssh_file(&path, Default::default()).unwrap();
-        Arc::new(Identity::read(&path, named).unwrap())
-    }
-
-    #[test]
-    fn keys_are_offered_named_first_and_each_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let keys: Vec<_> =
-            (0..4).map(|_| PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap()).collect();
-        let identities = [
-            identity(dir.path(), "default", &keys[0], false),
-            identity(dir.path(), "named", &keys[1], true),
-            identity(dir.path(), "named in agent", &keys[2], true),
-        ];
-        let in_agent = |key: &PrivateKey, comment: &str| AgentIdentity::PublicKey {
-            key: key.public_key().clone(),
-            comment: comment.into(),
-        };
-        let agent =
-            [in_agent(&keys[3], "other\x1b"), in_agent(&keys[2], "mine"), in_agent(&keys[0], "default")];
-        let labels: Vec<_> = offers(&identities, &agent).into_iter().map(|o| o.label).collect();
-        assert_eq!(labels, ["agent key \"mine\"", "named", "agent key \"other^[\"", "agent key \"default\""]);
     }
 }

@@ -1,114 +1,30 @@
 //! The client that all connections of a run share, and how a connection comes about.
 
-use std::{
-    borrow::Cow,
-    io,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
-    },
-    time::Duration,
-};
+use std::{borrow::Cow, io, sync::Arc, time::Duration};
 
 use russh::{
     Preferred, SshId, cipher,
     client::{self, Handle},
     keys::Algorithm,
 };
-use thiserror::Error;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    ClientOptions, Prompt, agent, auth, greeting,
-    handler::{Ending, Watch, WatchError, describe},
+    ClientError, ClientOptions, Prompt, agent, auth,
+    handler::{Ending, Watch},
     identity::Identity,
     known_hosts::{KnownHosts, ServerName},
     limit::Limit,
     person::Person,
     session::Session,
-    transport::{Cutter, FirstBytes, Listening},
+    stage::{self, Progress},
+    transport::{Cutter, Listening},
 };
 use crate::{
     event::{Failure, Stage},
-    natmap::{Endpoint, Host},
-    net::{
-        connect::{self, ConnectError, seconds},
-        resolve::{ResolveError, Resolver},
-    },
+    natmap::Endpoint,
+    net::{connect, resolve::Resolver},
 };
-
-/// The options can't be used.
-#[derive(Debug, Error)]
-pub enum ClientError {
-    /// A known_hosts file is there and can't be read.
-    #[error("can't read the known host keys in {file}")]
-    KnownHosts {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Others than its owner may read a private key.
-    #[error("the key file {file} has mode {mode:04o}: others than you can use it")]
-    LooseMode {
-        /// The file.
-        file: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// A key file can't be read.
-    #[error("can't read the key file {file}")]
-    KeyFile {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The public half was named instead of the private one.
-    #[error("{file} is a public key: signing in takes the private one")]
-    PublicKey {
-        /// The file.
-        file: PathBuf,
-    },
-    /// The file holds something else, or a key of an unknown kind.
-    #[error("{file} holds no private key that can be used: {reason}")]
-    NotAKey {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-impl ClientError {
-    /// The next thing to do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::KnownHosts { .. } => Some(
-                "taken as empty it would let changed keys pass: make it readable, or name another".into(),
-            ),
-            Self::LooseMode { file, .. } => {
-                let file = file.to_string_lossy();
-                let file = shlex::try_quote(&file).unwrap_or(Cow::Borrowed(&file));
-                Some(format!("`chmod 600 {file}`"))
-            }
-            Self::KeyFile { .. } => Some("see which keys there are: `ls ~/.ssh`".into()),
-            Self::PublicKey { file } => {
-                let private = file.with_extension("");
-                Some(format!("-i {}", private.display()))
-            }
-            Self::NotAKey { .. } => Some("make one with `ssh-keygen -t ed25519`".into()),
-        }
-    }
-
-    /// True where going on would be unsafe, false where the options are wrong.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::LooseMode { .. } | Self::KnownHosts { .. })
-    }
-}
 
 /// What all connections of a run share.
 pub(super) struct Shared {
@@ -165,6 +81,8 @@ impl Client {
             identities,
             goodbyes: TaskTracker::new(),
         };
+        // Tasks may still be added; waiting ends whenever there are none.
+        shared.goodbyes.close();
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -177,16 +95,14 @@ impl Client {
         let progress = Progress::default();
         tokio::select! {
             result = Box::pin(self.attempt(endpoint, &limit, &progress)) => result,
-            () = limit.run_out() => Err(timed_out(progress.stage(), limit.whole())),
+            () = limit.run_out() => Err(stage::timed_out(progress.stage(), limit.whole())),
         }
     }
 
     /// Waits until the connections that were dropped have said goodbye: a second at most for each,
     /// all at once. What is still on its way when the runtime ends is cut off.
     pub async fn settle(&self) {
-        self.shared.goodbyes.close();
         self.shared.goodbyes.wait().await;
-        self.shared.goodbyes.reopen();
     }
 
     async fn attempt(
@@ -196,13 +112,20 @@ impl Client {
         progress: &Progress,
     ) -> Result<Session, Failure> {
         progress.reach(Stage::Resolve);
-        let addresses =
-            self.shared.resolver.resolve(&endpoint.host).await.map_err(|e| unresolved(&e, &endpoint.host))?;
+        let addresses = self
+            .shared
+            .resolver
+            .resolve(&endpoint.host)
+            .await
+            .map_err(|e| stage::unresolved(&e, &endpoint.host))?;
         progress.reach(Stage::Connect);
+        tracing::debug!(%endpoint, ?addresses, "resolved");
         let port = endpoint.port.get();
-        let stream = connect::connect(&addresses, port, limit.left()).await.map_err(|e| unconnected(&e))?;
-        let cutter = Cutter::new(&stream).map_err(|e| local_trouble(Stage::Connect, &e))?;
+        let stream =
+            connect::connect(&addresses, port, limit.left()).await.map_err(|e| stage::unconnected(&e))?;
+        let cutter = Cutter::new(&stream).map_err(|e| stage::local_trouble(&e))?;
         progress.reach(Stage::Banner);
+        tracing::debug!(%endpoint, "connected");
 
         let name = server_name(endpoint);
         let server = name.alias.clone();
@@ -212,19 +135,21 @@ impl Client {
             shared: self.shared.clone(),
             name,
             limit: limit.clone(),
-            keys_exchanged: progress.keys_exchanged.clone(),
+            checking_key: progress.checking_key.clone(),
             ending: ending.clone(),
             cut: cutter.token(),
         };
         let stream = Listening::new(stream, progress.first.clone());
         let handle: Handle<Watch> = client::connect_stream(config, stream, watch)
             .await
-            .map_err(|error| no_transport(error, progress))?;
+            .map_err(|error| stage::no_transport(error, progress))?;
         progress.reach(Stage::Auth);
+        tracing::debug!(%endpoint, server = %super::greeting::identification(&progress.first.get()), "keys exchanged, host key accepted");
 
         // From here on the session's drop says goodbye, also when this future is dropped.
         let mut session = Session::new(self.shared.clone(), ending, handle, cutter);
         auth::sign_in(&self.shared, &mut session, limit, &server).await?;
+        tracing::debug!(%endpoint, user = %self.shared.options.user, "signed in");
         Ok(session)
     }
 }
@@ -249,34 +174,6 @@ fn read_files(options: &ClientOptions) -> Result<Files, ClientError> {
         }
     }
     Ok((known_hosts, identities, notes))
-}
-
-/// How far an attempt got.
-#[derive(Debug, Default)]
-struct Progress {
-    stage: AtomicU8,
-    first: FirstBytes,
-    keys_exchanged: Arc<AtomicBool>,
-}
-
-impl Progress {
-    const STAGES: [Stage; 4] = [Stage::Resolve, Stage::Connect, Stage::Banner, Stage::Auth];
-
-    fn reach(&self, stage: Stage) {
-        let place = Self::STAGES.iter().position(|s| *s == stage).unwrap_or_default();
-        self.stage.store(u8::try_from(place).unwrap_or_default(), Ordering::Release);
-    }
-
-    fn stage(&self) -> Stage {
-        let place = usize::from(self.stage.load(Ordering::Acquire));
-        match Self::STAGES.get(place) {
-            // The next two happen inside russh; what it read and asked tells them apart.
-            Some(Stage::Banner) if self.keys_exchanged.load(Ordering::Acquire) => Stage::HostKey,
-            Some(Stage::Banner) if greeting::is_ssh(&self.first.get()) => Stage::KeyExchange,
-            Some(stage) => *stage,
-            None => Stage::Resolve,
-        }
-    }
 }
 
 fn server_name(endpoint: &Endpoint) -> ServerName {
@@ -322,86 +219,6 @@ fn host_key_order(known: &[Algorithm]) -> Vec<Algorithm> {
     let (mut first, rest): (Vec<_>, Vec<_>) = usable.partition(is_known);
     first.extend(rest);
     first
-}
-
-const UNREACHED: &str = "nothing answers there: check that the instance runs and that the network security group, the NAT rule and the \
-     firewall let the port through, for example with `vmssh probe`";
-
-fn unresolved(error: &ResolveError, host: &Host) -> Failure {
-    Failure::new(Stage::Resolve, error.to_string())
-        .with_hint(format!("check the name, for example with `getent hosts {host}`"))
-}
-
-fn unconnected(error: &ConnectError) -> Failure {
-    let failure = Failure::new(Stage::Connect, error.to_string());
-    match error.main().map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => failure.with_hint(
-            "the port is reached, but nothing listens there: sshd is stopped or still starting, try again in a minute",
-        ),
-        Some(io::ErrorKind::AddrNotAvailable) => failure.with_hint("fewer at once with -P"),
-        Some(_) if is_local(error) => failure.with_hint("raise the limit with `ulimit -n`, or fewer at once with -P"),
-        _ => failure.with_hint(UNREACHED),
-    }
-}
-
-/// True where this machine has no file handle left (EMFILE, ENFILE).
-fn is_local(error: &ConnectError) -> bool {
-    #[cfg(unix)]
-    return error
-        .main()
-        .and_then(io::Error::raw_os_error)
-        .is_some_and(|n| n == libc::EMFILE || n == libc::ENFILE);
-    #[cfg(not(unix))]
-    return false;
-}
-
-fn local_trouble(stage: Stage, error: &io::Error) -> Failure {
-    Failure::new(stage, connect::cause(error))
-        .with_hint("raise the limit with `ulimit -n`, or fewer at once with -P")
-}
-
-fn timed_out(stage: Stage, limit: Duration) -> Failure {
-    let limit = seconds(limit);
-    let (message, hint) = match stage {
-        Stage::Resolve => {
-            (format!("no address within {limit}"), "check the name servers, or name the address")
-        }
-        Stage::Connect => (format!("no answer within {limit}"), UNREACHED),
-        Stage::Banner => (
-            format!("no identification line within {limit}"),
-            "the port is open and sshd says nothing: the instance hangs, is overloaded or waits for a name server; \
-             give it more time with --connect-timeout",
-        ),
-        Stage::Auth => (
-            format!("not signed in within {limit}"),
-            "the instance is overloaded or waits for a directory server; give it more time with --connect-timeout",
-        ),
-        _ => (
-            format!("not finished within {limit}"),
-            "the instance is overloaded, or something in between drops long packets (MTU); give it more time with \
-             --connect-timeout",
-        ),
-    };
-    Failure::new(stage, message).with_hint(hint)
-}
-
-fn no_transport(error: WatchError, progress: &Progress) -> Failure {
-    match (error, progress.stage()) {
-        (WatchError::Refused(failure), _) => failure,
-        (WatchError::Russh(russh::Error::IO(error)), Stage::Banner)
-            if error.kind() != io::ErrorKind::UnexpectedEof && progress.first.get().is_empty() =>
-        {
-            Failure::new(Stage::Banner, connect::cause(&error)).with_hint(
-                "the connection was cut at once: a firewall does that, or an sshd that is stopping",
-            )
-        }
-        (_, Stage::Banner) => {
-            let (message, hint) = greeting::explain(&progress.first.get());
-            Failure::new(Stage::Banner, message).with_hint(hint)
-        }
-        (error, stage) => Failure::new(stage, describe(&error))
-            .with_hint("see what sshd has to say on the instance: `journalctl -u ssh`"),
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,12 @@ pub(super) fn is_ssh(first: &[u8]) -> bool {
     first.split(|b| *b == b'\n').any(|line| line.starts_with(b"SSH-2.0-") || line.starts_with(b"SSH-1.99-"))
 }
 
+/// The identification line, fit to be shown.
+pub(super) fn identification(first: &[u8]) -> String {
+    let line = first.split(|b| *b == b'\n').find(|line| line.starts_with(b"SSH-"));
+    quote(&String::from_utf8_lossy(line.unwrap_or_default()))
+}
+
 /// Why there was no identification line: what happened and what to do.
 pub(super) fn explain(first: &[u8]) -> (String, &'static str) {
     let text = String::from_utf8_lossy(first);

@@ -44,8 +44,8 @@ pub(super) struct Watch {
     pub(super) shared: Arc<Shared>,
     pub(super) name: ServerName,
     pub(super) limit: Arc<Limit>,
-    /// Set once the host key is being checked.
-    pub(super) keys_exchanged: Arc<AtomicBool>,
+    /// Set while the host key is being checked.
+    pub(super) checking_key: Arc<AtomicBool>,
     pub(super) ending: Ending,
     /// Cancelled when nobody waits for this connection any more.
     pub(super) cut: CancellationToken,
@@ -146,11 +146,14 @@ impl Handler for Watch {
     type Error = WatchError;
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, WatchError> {
-        self.keys_exchanged.store(true, Ordering::Release);
+        self.checking_key.store(true, Ordering::Release);
         // Certificates are not asked for; a server that shows one all the same is not believed.
         let PublicKeyOrCertificate::PublicKey { key, .. } = key else { return Ok(false) };
         tokio::select! {
-            checked = self.check(key) => checked.map(|()| true).map_err(WatchError::Refused),
+            checked = self.check(key) => {
+                self.checking_key.store(checked.is_err(), Ordering::Release);
+                checked.map(|()| true).map_err(WatchError::Refused)
+            }
             () = self.cut.cancelled() => Ok(false),
         }
     }
@@ -204,7 +207,14 @@ pub(super) fn describe(error: &WatchError) -> String {
             russh::Error::IO(error) => crate::net::connect::cause(error),
             russh::Error::KeepaliveTimeout => "no sign of life for two minutes".into(),
             russh::Error::NoCommonAlgo { kind, theirs, .. } => {
-                format!("no common {kind:?} algorithm; the server offers {}", quote(&theirs.join(",")))
+                let kind = match kind {
+                    russh::AlgorithmKind::Kex => "key exchange",
+                    russh::AlgorithmKind::Key => "host key",
+                    russh::AlgorithmKind::Cipher => "cipher",
+                    russh::AlgorithmKind::Compression => "compression",
+                    russh::AlgorithmKind::Mac => "MAC",
+                };
+                format!("no common {kind} algorithm; the server offers {}", quote(&theirs.join(",")))
             }
             russh::Error::WrongServerSig => "the server can't prove that it has its host key".into(),
             // Some of them quote what the server sent.

@@ -111,51 +111,61 @@ pub fn judge(status: HostKeyStatus, policy: HostKeyPolicy, shown: NewHostKey) ->
     }
 }
 
+// Messages say nothing of one instance, so that the same trouble on many reads as one. What is
+// particular stands in the hint.
+
 fn changed(known: &[KnownKey], shown: &NewHostKey) -> Failure {
-    let filed: Vec<_> = known.iter().map(|k| format!("{} at {}", k.fingerprint, k.place())).collect();
-    Failure::new(
-        Stage::HostKey,
-        format!("changed: {} {}, filed is {}", shown.key_type, shown.fingerprint, filed.join(" and ")),
-    )
-    .with_hint(format!(
-        "the instance was reimaged, the port leads to another instance now, or somebody is in between; if it is \
-         one of the first two, forget the old key: {}",
+    Failure::new(Stage::HostKey, "changed: the server's key is not the one on file").with_hint(format!(
+        "it shows {} {}, on file is {}; the instance was reimaged, the port leads to another instance now, or \
+         somebody is in between; if you know that it is one of the first two, forget the old key: {}",
+        shown.key_type,
+        shown.fingerprint,
+        places(known),
         forget(known, &shown.name)
     ))
 }
 
 fn revoked(known: &KnownKey, shown: &NewHostKey) -> Failure {
-    Failure::new(
-        Stage::HostKey,
-        format!("revoked: {} {} is marked @revoked at {}", shown.key_type, shown.fingerprint, known.place()),
-    )
-    .with_hint("its private half may be in other hands: give the instance new host keys (`sudo rm /etc/ssh/ssh_host_* && sudo ssh-keygen -A`)")
+    Failure::new(Stage::HostKey, "revoked: the server's key is marked @revoked").with_hint(format!(
+        "{} {} at {}: its private half may be in other hands; give the instance new host keys \
+         (`sudo rm /etc/ssh/ssh_host_*_key* && sudo ssh-keygen -A`)",
+        shown.key_type,
+        shown.fingerprint,
+        known.place()
+    ))
 }
 
 fn other_type(known: &[KnownKey], shown: &NewHostKey) -> Failure {
-    let filed: Vec<_> = known.iter().map(|k| format!("{} at {}", k.key_type, k.place())).collect();
-    Failure::new(
-        Stage::HostKey,
+    Failure::new(Stage::HostKey, "changed: the server no longer has the type of key that is on file").with_hint(
         format!(
-            "new type: the server has {} {} and no longer the one filed, {}",
+            "it shows {} {}, on file is {}; if you know that the instance was reimaged, forget the old key: {}",
             shown.key_type,
             shown.fingerprint,
-            filed.join(" and ")
+            places(known),
+            forget(known, &shown.name)
         ),
     )
-    .with_hint(format!("if the instance was reimaged, forget the old key: {}", forget(known, &shown.name)))
 }
 
 fn unknown(shown: &NewHostKey) -> Failure {
-    Failure::new(Stage::HostKey, format!("unknown: {} {}", shown.key_type, shown.fingerprint)).with_hint(
-        "compare it with what the instance's console shows, then use --host-keys ask or accept-new",
-    )
+    Failure::new(Stage::HostKey, "unknown: no key of this server is on file").with_hint(format!(
+        "it shows {} {}: compare that with what the instance's console printed at its first start, then use \
+         --host-keys ask or accept-new",
+        shown.key_type, shown.fingerprint
+    ))
 }
 
 /// Nobody said yes.
 pub(super) fn not_trusted(shown: &NewHostKey) -> Failure {
-    Failure::new(Stage::HostKey, format!("not accepted: {} {}", shown.key_type, shown.fingerprint))
-        .with_hint("without a terminal to ask on, use --host-keys accept-new")
+    Failure::new(Stage::HostKey, "unknown: the server's key was not accepted").with_hint(format!(
+        "it shows {} {}; where nobody can be asked, --host-keys accept-new files new keys",
+        shown.key_type, shown.fingerprint
+    ))
+}
+
+fn places(known: &[KnownKey]) -> String {
+    let places = known.iter().map(|k| format!("{} {} at {}", k.key_type, k.fingerprint, k.place()));
+    places.collect::<Vec<_>>().join(" and ")
 }
 
 /// The command that forgets what is filed under a name, for every file that has something.
@@ -200,11 +210,13 @@ mod tests {
         for policy in [HostKeyPolicy::Ask, HostKeyPolicy::AcceptNew, HostKeyPolicy::Strict] {
             let status = HostKeyStatus::Changed { known: vec![filed("ssh-ed25519")] };
             let Verdict::Refuse(failure) = judge(status, policy, shown()) else { panic!() };
-            assert_eq!(
-                failure.message,
-                "changed: ssh-ed25519 SHA256:new, filed is SHA256:old at /home/jo hn/known_hosts:7"
-            );
+            assert_eq!(failure.message, "changed: the server's key is not the one on file");
             let hint = failure.hint.unwrap();
+            let on_file = "ssh-ed25519 SHA256:old at /home/jo hn/known_hosts:7";
+            assert!(
+                hint.starts_with(&format!("it shows ssh-ed25519 SHA256:new, on file is {on_file};")),
+                "{hint}"
+            );
             assert!(
                 hint.ends_with("`ssh-keygen -R '[20.1.2.3]:50000' -f '/home/jo hn/known_hosts'`"),
                 "{hint}"

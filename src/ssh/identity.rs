@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 use zeroize::Zeroize as _;
 
-use super::{client::ClientError, limit::Limit, person::Person};
+use super::{ClientError, limit::Limit, person::Person};
 
 /// ssh(1) asks three times as well (NumberOfPasswordPrompts).
 pub(super) const TRIES: usize = 3;
@@ -41,9 +41,8 @@ impl Identity {
     pub(super) fn read(path: &Path, named: bool) -> Result<Self, ClientError> {
         let trouble = |source| ClientError::KeyFile { file: path.into(), source };
         let file = File::open(path).map_err(trouble)?;
-        check_mode(path, &file)?;
         let mut text = String::new();
-        let len = file.take(LONGEST + 1).read_to_string(&mut text);
+        let len = (&file).take(LONGEST + 1).read_to_string(&mut text);
         let not_a_key = |reason: &str| ClientError::NotAKey { file: path.into(), reason: reason.into() };
         match len {
             Ok(len) if len as u64 > LONGEST => return Err(not_a_key("it is too long for one")),
@@ -52,7 +51,12 @@ impl Identity {
             }
             other => other.map_err(trouble)?,
         };
-        let (public, secret) = match parse(&text) {
+        let parsed = parse(&text);
+        // A public key's file is everybody's; its mode is not what is wrong with it.
+        if !matches!(parsed, Parsed::Public) {
+            check_mode(path, &file)?;
+        }
+        let (public, secret) = match parsed {
             Parsed::Open(key) => {
                 text.zeroize();
                 (Some(key.public_key().clone()), Secret::Open(Arc::new(*key)))
@@ -179,7 +183,6 @@ fn beside(path: &Path, suffix: &str) -> Option<String> {
 }
 
 /// A private key must be its owner's alone, as ssh(1) wants it. Windows has no such bits.
-#[cfg_attr(not(unix), expect(clippy::unnecessary_wraps, reason = "only Unix has a mode to check"))]
 fn check_mode(path: &Path, file: &File) -> Result<(), ClientError> {
     #[cfg(unix)]
     {

@@ -82,7 +82,7 @@ impl KnownHosts {
     pub(super) fn read(files: &KnownHostsFiles) -> Result<(Self, Vec<String>), (PathBuf, io::Error)> {
         let mut lines = Vec::new();
         let mut notes = Vec::new();
-        for path in std::iter::once(&files.own).chain(&files.also) {
+        for path in std::iter::once(&files.own).chain(files.also.iter().filter(|f| **f != files.own)) {
             match std::fs::read(path) {
                 Ok(bytes) => parse(&String::from_utf8_lossy(&bytes), path, &mut lines, &mut notes),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}

@@ -16,9 +16,10 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client::Msg}
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
+    command::signal,
     escape::{Escape, Step},
     pty::Modes,
-    session::{Session, signal},
+    session::Session,
 };
 use crate::event::{Exit, Failure, Stage, TerminalSize};
 
@@ -263,7 +264,7 @@ impl Keyboard {
                 match step {
                     Step::Send(bytes) => self.queue(bytes.into()).await,
                     Step::Disconnect => {
-                        self.note("~.\r\n");
+                        self.note("~. session ended\r\n");
                         return ShellEnd::Disconnected;
                     }
                     Step::Suspend => self.suspend(writer).await,

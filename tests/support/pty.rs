@@ -25,6 +25,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How often to look whether a program has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// A program that prints without end and has not printed for so long can't.
+const STILL: Duration = Duration::from_millis(200);
+
+/// Characters of the screen that a failed test shows.
+const SHOWN: usize = 2000;
+
 /// Printed behind everything that the program printed.
 const LAST: &str = "[the end of the test]";
 
@@ -33,11 +39,22 @@ const LAST: &str = "[the end of the test]";
 struct Screen {
     printed: Mutex<Vec<u8>>,
     more: Condvar,
+    frozen: Mutex<bool>,
+    thawed: Condvar,
 }
 
 impl Screen {
     fn printed(&self) -> MutexGuard<'_, Vec<u8>> {
         self.printed.lock().unwrap()
+    }
+
+    fn freeze(&self, frozen: bool) {
+        *self.frozen.lock().unwrap() = frozen;
+        self.thawed.notify_all();
+    }
+
+    fn until_thawed(&self) {
+        drop(self.thawed.wait_while(self.frozen.lock().unwrap(), |frozen| *frozen).unwrap());
     }
 }
 
@@ -66,6 +83,7 @@ impl Terminal {
             while let Ok(count @ 1..) = source.read(&mut buffer) {
                 sink.printed().extend_from_slice(&buffer[..count]);
                 sink.more.notify_all();
+                sink.until_thawed();
             }
         });
         Self { pty, pts, child, screen, seen: 0 }
@@ -96,6 +114,13 @@ impl Terminal {
     /// All that was printed so far.
     pub(crate) fn screen(&self) -> String {
         String::from_utf8_lossy(&self.screen.printed()).into_owned()
+    }
+
+    /// The last lines, for a message.
+    fn end_of_screen(&self) -> String {
+        let screen = self.screen();
+        let start = screen.char_indices().rev().nth(SHOWN).map_or(0, |(place, _)| place);
+        screen[start..].to_owned()
     }
 
     /// Changes the size, and tells the program as a window would.
@@ -135,7 +160,7 @@ impl Terminal {
     fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + LIMIT;
         while !holds(self) {
-            assert!(Instant::now() < deadline, "not {what}; the screen: {:?}", self.screen());
+            assert!(Instant::now() < deadline, "not {what}; the screen: {:?}", self.end_of_screen());
             thread::sleep(LOOK);
         }
     }
@@ -145,19 +170,41 @@ impl Terminal {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Lets the terminal stand still, as one does whose window is not drawn: it takes nothing more.
+    /// Returns when the program can't print any more either.
+    pub(crate) fn freeze(&self) {
+        self.screen.freeze(true);
+        let printed = || std::fs::read_to_string(format!("/proc/{}/io", self.child.id())).unwrap();
+        let mut before = printed();
+        loop {
+            thread::sleep(STILL);
+            let now = printed();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.screen.freeze(false);
+    }
+
     /// Waits until the program has ended, and all that it printed is on the screen.
     #[track_caller]
     pub(crate) fn end(&mut self) -> ExitStatus {
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                self.screen.freeze(false);
                 File::from(self.pts.as_fd().try_clone_to_owned().unwrap())
                     .write_all(LAST.as_bytes())
                     .unwrap();
                 self.see(LAST);
                 return status;
             }
-            assert!(Instant::now() < deadline, "it does not end; the screen: {:?}", self.screen());
+            assert!(Instant::now() < deadline, "it does not end; the screen: {:?}", self.end_of_screen());
             thread::sleep(LOOK);
         }
     }
@@ -165,6 +212,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        self.screen.freeze(false);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,5 +1,6 @@
 //! A real OpenSSH server on loopback, for one test: own configuration, own keys, a port of the
 //! kernel's choice, ended when dropped.
+#![allow(dead_code, reason = "every test that includes this file uses a part of it")]
 
 use std::{
     fs,
@@ -19,7 +20,6 @@ use vmssh::natmap::Endpoint;
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// The user that exists on the server only ([`TestSshd::with_user`]).
-#[allow(dead_code, reason = "not every test that includes this file signs in as this user")]
 pub(crate) const USER: &str = "vmsshtest";
 
 /// A running server.
@@ -30,7 +30,6 @@ pub(crate) struct TestSshd {
     dir: TempDir,
 }
 
-#[allow(dead_code, reason = "every test that includes this file uses a part of it")]
 impl TestSshd {
     /// Starts a server that the key [`TestSshd::key`] signs in to, as the user that runs the test.
     /// `config` are lines of sshd_config(5), which win over the ones here.

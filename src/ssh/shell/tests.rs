@@ -344,7 +344,7 @@ async fn tilde_dot_ends_the_session_while_output_stands_still() {
     user.types(b"\r~").await;
     user.types(b".").await;
     assert_eq!(session.await.unwrap(), Ok(ShellEnd::Disconnected));
-    assert_eq!(rest(&mut user.stderr).await, b"~.\r\n");
+    assert_eq!(rest(&mut user.stderr).await, b"~. session ended\r\n");
 }
 
 #[tokio::test]
