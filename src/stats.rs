@@ -75,8 +75,9 @@ impl ProbeStats {
         self.answered + self.refused + self.lost()
     }
 
-    /// Probes that the endpoint gave no sign of life to: timed out or turned away. A refusal is a
-    /// sign of life, so it is no loss, and neither is what was never sent.
+    /// Probes that did not get there and back: timed out, or turned away on the way or by this
+    /// machine's routing. A refusal is an answer, so it is no loss, and neither is what was never
+    /// sent.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.timed_out + self.unreachable

@@ -285,7 +285,7 @@ INSTANCE  ENDPOINT        STATE         ANSWERED  LOSS      P50      P90      MA
 0         20.1.2.3:50000  partly             2/3   33%  1.23 ms  2.23 ms  2.23 ms  1 needed a second SYN, 1 timed out
 -         20.1.2.3:50001  refused            0/3    0%        -        -        -  -
 2         20.1.2.3:50002  not-resolved         -     -        -        -        -  no such name ^[[2J
-0 of 3 endpoints answered; answered in part: 0; refused: port 50001 (up, but nothing listens: sshd or backend port); name not resolved: 2
+0 of 3 endpoints answered; answered in part: 0; refused: port 50001 (nothing listens, or a firewall rejects: sshd, backend port); name not resolved: 2
 "
         );
     }

@@ -13,7 +13,7 @@ pub enum State {
     Answered,
     /// Some of it.
     Partly,
-    /// Nothing was answered, and something was refused: something is there.
+    /// Nothing was answered, and something was refused: by the instance or by a firewall on the way.
     Refused,
     /// Nothing was answered, and something on the way said that there is no way.
     Unreachable,
@@ -66,7 +66,7 @@ impl State {
     /// Where to look when some of the endpoints are in this state and others are well.
     fn look_at(self) -> Option<&'static str> {
         match self {
-            Self::Refused => Some("up, but nothing listens: sshd or backend port"),
+            Self::Refused => Some("nothing listens, or a firewall rejects: sshd, backend port"),
             Self::Unreachable => Some("turned away on the way"),
             Self::TimedOut => Some("stopped, filtered or not mapped"),
             Self::NotSent => Some("this machine's own limits"),
@@ -150,10 +150,9 @@ impl Verdict {
         match state {
             State::Answered => write!(f, "{all} answered"),
             State::Partly => write!(f, "{all} answered, but not every time"),
-            State::Refused => write!(
-                f,
-                "{all} refused: the way is open, but nothing listens behind it: sshd or backend port"
-            ),
+            State::Refused => {
+                write!(f, "{all} refused: nothing listens, or a firewall rejects: sshd, backend port")
+            }
             State::TimedOut if one => write!(f, "{all} timed out: NSG, address, route or a stopped instance"),
             State::TimedOut => {
                 write!(f, "{all} timed out: one fault, not {}: NSG, address or route", self.endpoints)
@@ -275,7 +274,7 @@ mod tests {
         outcomes[9] = ProbeOutcome::TimedOut;
         assert_eq!(
             verdict(&outcomes),
-            "8 of 12 endpoints answered; refused: 5 (up, but nothing listens: sshd or backend port); \
+            "8 of 12 endpoints answered; refused: 5 (nothing listens, or a firewall rejects: sshd, backend port); \
              timed out: 7-9 (stopped, filtered or not mapped)"
         );
     }
