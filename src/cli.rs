@@ -22,6 +22,11 @@ mod ui;
 use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, FromArgMatches};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use self::{
     args::{Cli, Verb},
@@ -69,12 +74,12 @@ pub fn main() -> ExitCode {
 /// library's log of packets may have passwords in it.
 fn log(verbose: u8) {
     let level = match verbose {
-        0 => "warn",
-        1 => "debug",
-        _ => "trace",
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
     };
-    let filter = tracing_subscriber::EnvFilter::new(format!("off,vmssh={level}"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    tracing_subscriber::registry().with(lines).with(Targets::new().with_target("vmssh", level)).init();
 }
 
 /// Reads arguments; the first is the program's name.

@@ -75,13 +75,12 @@ impl Attempt<'_> {
             let result = self.session.handle()?.authenticate_none(user).await;
             return self.conclude(result);
         }
-        let mut offered = 0;
-        for offer in offers {
+        let (mut offered, mut offers) = (0, offers.into_iter());
+        while self.takes(MethodKind::PublicKey)
+            && let Some(offer) = offers.next()
+        {
             if offered >= MOST_KEYS {
-                self.left_out.push(format!("{} (the server takes no more tries)", offer.label));
-                continue;
-            }
-            if !self.takes(MethodKind::PublicKey) {
+                self.left_out.push(format!("{} more (a server takes no more tries)", 1 + offers.len()));
                 break;
             }
             let answer = self.offer(&offer, conversation.as_mut()).await;

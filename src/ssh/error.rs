@@ -60,7 +60,9 @@ impl ClientError {
                 let file = shlex::try_quote(&file).unwrap_or(Cow::Borrowed(&file));
                 Some(format!("`chmod 600 {file}`"))
             }
-            Self::KeyFile { .. } => Some("see which keys there are: `ls ~/.ssh`".into()),
+            Self::KeyFile { .. } => {
+                Some("check the name: `ls -l ~/.ssh` lists the keys that there usually are".into())
+            }
             Self::PublicKey { file } => {
                 let private = file.with_extension("");
                 Some(format!("-i {}", private.display()))
@@ -72,6 +74,6 @@ impl ClientError {
     /// True where going on would be unsafe, false where the options are wrong.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::LooseMode { .. } | Self::KnownHosts { .. })
+        matches!(self, Self::LooseMode { .. })
     }
 }

@@ -41,6 +41,9 @@ impl Identity {
     pub(super) fn read(path: &Path, named: bool) -> Result<Self, ClientError> {
         let trouble = |source| ClientError::KeyFile { file: path.into(), source };
         let file = File::open(path).map_err(trouble)?;
+        if file.metadata().map_err(trouble)?.is_dir() {
+            return Err(trouble(io::ErrorKind::IsADirectory.into()));
+        }
         let mut text = String::new();
         let len = (&file).take(LONGEST + 1).read_to_string(&mut text);
         let not_a_key = |reason: &str| ClientError::NotAKey { file: path.into(), reason: reason.into() };
@@ -224,5 +227,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let missing = Identity::read(&dir.path().join("none"), true).err().unwrap();
         assert!(matches!(missing, ClientError::KeyFile { .. }), "{missing}");
+        let folder = Identity::read(dir.path(), true).err().unwrap();
+        assert!(matches!(folder, ClientError::KeyFile { .. }), "{folder}");
     }
 }

@@ -80,7 +80,10 @@ fn is_local(error: &ConnectError) -> bool {
         .and_then(io::Error::raw_os_error)
         .is_some_and(|n| n == libc::EMFILE || n == libc::ENFILE);
     #[cfg(not(unix))]
-    return false;
+    {
+        let _ = error;
+        false
+    }
 }
 
 pub(super) fn local_trouble(error: &io::Error) -> Failure {

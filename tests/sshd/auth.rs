@@ -34,6 +34,23 @@ async fn a_server_that_hangs_up_while_signing_in_is_quoted() {
 }
 
 #[tokio::test]
+async fn many_keys_do_not_use_up_the_tries_of_the_server() {
+    let server = TestSshd::start(&[]);
+    let mut options = options(&server);
+    options.identity_files = (0..7).map(|n| server.dir().join(format!("key{n}"))).collect();
+    for path in &options.identity_files {
+        keygen(&["-t", "ed25519", "-N", "", "-f", path.to_str().unwrap()]);
+    }
+    let failure = try_connect(&server, options).await.unwrap_err();
+    let user = server.user();
+    let expected = format!(
+        "{user} is not let in with key0, key1, key2, key3, key4; left out: 2 more (a server takes no more \
+         tries); the server takes publickey"
+    );
+    assert_eq!(failure.message, expected);
+}
+
+#[tokio::test]
 async fn keys_of_all_kinds_sign_in() {
     let server = TestSshd::start(&[]);
     for (name, kind) in [

@@ -85,8 +85,10 @@ async fn a_cancelled_command_is_stopped_on_the_instance() {
     fs::create_dir(&mark).unwrap();
     fs::set_permissions(&mark, fs::Permissions::from_mode(0o777)).unwrap();
     let (sender, mut receiver) = mpsc::channel::<(Stream, Bytes)>(4);
+    // SIGTERM goes to the whole group; a shell that tells of its child's end on a closed output would
+    // die of that.
     let command = format!(
-        "trap 'touch {}/stopped; exit' TERM; echo ready; while :; do sleep 0.05; done",
+        "exec 2>/dev/null; trap 'touch {}/stopped; exit' TERM; echo ready; while :; do sleep 0.05; done",
         mark.display()
     );
     {
