@@ -15,7 +15,7 @@ pub use endpoint::{Endpoint, Host, HostError, HostKeyAlias};
 pub use instance::InstanceId;
 pub use port::{BackendPort, FrontendPort, PortError};
 pub use range::{PortRange, RangeError};
-pub use select::{InstanceSet, InstanceSetError, SelectError, display_set};
+pub use select::{InstanceSet, InstanceSetError, SelectError, display_endpoints, display_set};
 
 use serde::Serialize;
 

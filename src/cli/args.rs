@@ -156,7 +156,7 @@ pub(super) struct MapArgs {
 /// also never completed: the server's program does not see the probe, so sshd neither logs it nor
 /// counts it (MaxStartups, PerSourcePenalties). Elsewhere the connection is opened and reset.
 ///
-/// Exit status: 0 every endpoint answered every time, 1 some did not.
+/// Exit status: 0 every endpoint answers, 1 some don't, 3 no name could be resolved.
 #[derive(Debug, Args)]
 pub(super) struct ProbeArgs {
     #[command(flatten)]

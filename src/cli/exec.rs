@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     args::{ExecArgs, ExecFormat},
     context::Context,
-    error::Error,
+    error::{Error, Kind},
     exit::Exit,
     load,
     sign_in::{self, Password},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     event::{FanoutEvent, Outcome},
     fanout::{self, command::CommandJob},
-    natmap::{Endpoint, InstanceSet},
+    natmap::{Endpoint, InstanceSet, display_endpoints},
     net::descriptors,
     report::{
         exec::{ExecProgress, ExecReport, Options, View},
@@ -39,39 +39,67 @@ pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error
     let set = args.instances.instances.clone().unwrap_or_else(InstanceSet::all);
     let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
     let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::IfToldSo).await?;
-    let at_once = args.parallel.get().min(endpoints.len());
-    if descriptors::raise(at_once * DESCRIPTORS_EACH) < at_once * DESCRIPTORS_EACH {
+    raise_descriptors(context, args.parallel.get().min(endpoints.len()));
+
+    let view = view(args.output);
+    let (events, watcher) = watch_events(context, view, &args, &endpoints);
+    let job = CommandJob { client, endpoints, command, timeout: args.timeout };
+    let outcomes =
+        fanout::run(Arc::new(job.clone()), job.endpoints.len(), args.parallel, &context.interrupt, events)
+            .await;
+    job.client.settle().await;
+    watcher.await.map_err(|error| Error::from_chain(Kind::Other, &error))??;
+    conclude(context, view, &job.endpoints, &outcomes)
+}
+
+/// Says what the run came to, where the view has not, and gives the exit status.
+fn conclude(
+    context: &Context,
+    view: View,
+    endpoints: &[Endpoint],
+    outcomes: &[Outcome],
+) -> Result<Exit, Error> {
+    let exit = exit(outcomes, context.interrupt.drain.is_cancelled());
+    match outcomes {
+        // One instance is like `ssh`: its failure is ours.
+        [Outcome::Error(failure)] if exit != Exit::Interrupted => return Err(failure.clone().into()),
+        [Outcome::Exited(_)] => {}
+        _ if exit == Exit::Ok && view != View::Fold => {}
+        _ => {
+            let mut text = Vec::new();
+            summary::write(&mut text, endpoints, outcomes)?;
+            context.ui.note(String::from_utf8_lossy(&text).trim_end());
+        }
+    }
+    Ok(exit)
+}
+
+fn raise_descriptors(context: &Context, at_once: usize) {
+    let wanted = at_once * DESCRIPTORS_EACH;
+    if descriptors::raise(wanted) < wanted {
         context.ui.warn("this shell's limit of open files is low: with many instances at once some may fail");
         context.ui.hint("use fewer at once: `-P 32`, or raise the limit: `ulimit -n 4096`");
     }
+}
 
-    let view = view(args.output);
+/// Starts the thread that shows events, and gives the way to it.
+fn watch_events(
+    context: &Context,
+    view: View,
+    args: &ExecArgs,
+    endpoints: &[Endpoint],
+) -> (mpsc::Sender<FanoutEvent>, JoinHandle<Result<(), Error>>) {
     let report = ExecReport::new(Options {
         view,
-        endpoints: endpoints.clone(),
+        endpoints: endpoints.to_vec(),
         most_output: u64::from(args.max_output) << 20,
         out: context.ui.out_sink(),
         err: context.ui.err_sink(),
     });
     let (events, arriving) = mpsc::channel(EVENTS);
-    let watcher = {
-        let (ui, endpoints) = (context.ui.clone(), endpoints.clone());
-        tokio::task::spawn_blocking(move || watch(&ui, arriving, report, view, &endpoints))
-    };
-    let job =
-        CommandJob { client: client.clone(), endpoints: endpoints.clone(), command, timeout: args.timeout };
-    let outcomes =
-        fanout::run(Arc::new(job), endpoints.len(), args.parallel, &context.interrupt, events).await;
-    client.settle().await;
-    watcher.await.map_err(|error| Error::from_chain(super::error::Kind::Other, &error))??;
-
-    let exit = exit(&outcomes, context.interrupt.drain.is_cancelled());
-    if exit != Exit::Ok || view == View::Fold {
-        let mut text = Vec::new();
-        summary::write(&mut text, &endpoints, &outcomes)?;
-        context.ui.note(String::from_utf8_lossy(&text).trim_end());
-    }
-    Ok(exit)
+    let (ui, endpoints) = (context.ui.clone(), endpoints.to_vec());
+    let watcher = tokio::task::spawn_blocking(move || watch(&ui, arriving, report, view, &endpoints));
+    (events, watcher)
 }
 
 fn view(chosen: Option<ExecFormat>) -> View {
@@ -117,7 +145,7 @@ fn say_draining(ui: &Ui, running: &[usize], endpoints: &[Endpoint]) {
     ui.warn(&format!(
         "interrupted: nothing new is started; {} still running ({}); Ctrl-C again ends them",
         still.len(),
-        summary::named(&still)
+        display_endpoints(&still)
     ));
 }
 

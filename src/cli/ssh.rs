@@ -13,8 +13,7 @@ use super::{
     sign_in::{self, Password},
 };
 use crate::{
-    natmap::{Endpoint, InstanceSet},
-    report::summary,
+    natmap::{Endpoint, InstanceSet, display_endpoints},
     script,
     ssh::{
         pty::Modes,
@@ -119,7 +118,7 @@ fn closed_pipe_is_an_end(error: io::Error) -> io::Result<()> {
 
 /// The one endpoint that a session needs.
 fn one(endpoints: Vec<Endpoint>) -> Result<Endpoint, Error> {
-    let there = summary::named(&endpoints.iter().collect::<Vec<_>>());
+    let there = display_endpoints(&endpoints.iter().collect::<Vec<_>>());
     match <[Endpoint; 1]>::try_from(endpoints) {
         Ok([endpoint]) => Ok(endpoint),
         Err(several) => {

@@ -257,6 +257,23 @@ pub fn display_set(ids: &[InstanceId]) -> String {
     text
 }
 
+/// Instances as a set that can be typed again; endpoints that are only ports as `ports 50000-50003`.
+#[must_use]
+pub fn display_endpoints(endpoints: &[&Endpoint]) -> String {
+    let ids: Vec<_> = endpoints.iter().filter_map(|e| e.instance.clone()).collect();
+    let ports: Vec<_> = endpoints
+        .iter()
+        .filter(|e| e.instance.is_none())
+        .map(|e| InstanceId::from(usize::from(e.port.get())))
+        .collect();
+    let ports = match ports.as_slice() {
+        [] => return display_set(&ids),
+        [port] => format!("port {port}"),
+        ports => format!("ports {}", display_set(ports)),
+    };
+    if ids.is_empty() { ports } else { format!("{}, {ports}", display_set(&ids)) }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

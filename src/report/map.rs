@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{json, table};
+use super::{flat, json, table};
 use crate::{
     clean::clean_line,
     natmap::{BackendPort, Entry, Finding, FrontendPort, Host, InstanceId, Known, NatMap, Protocol, Via},
@@ -83,9 +83,7 @@ pub fn write_jsonl(out: &mut dyn Write, map: &NatMap) -> io::Result<()> {
 /// # Errors
 /// When `out` fails.
 pub fn write_csv(out: &mut dyn Write, map: &NatMap) -> io::Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
-    map.entries.iter().try_for_each(|entry| csv.serialize(Row::from(entry))).map_err(io::Error::other)?;
-    csv.flush()
+    flat::write_csv(out, &map.entries.iter().map(Row::from).collect::<Vec<_>>())
 }
 
 /// Writes the table for people. Possible ports are folded to a line per range.

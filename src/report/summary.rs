@@ -6,7 +6,7 @@ use crate::{
     clean::clean_line,
     event::{Failure, Outcome},
     fold::Fold,
-    natmap::{Endpoint, display_set},
+    natmap::{Endpoint, display_endpoints},
 };
 
 /// Writes the summary: `6 of 8 ok`, then a line per cause with its instances, and what to do next.
@@ -24,7 +24,13 @@ pub fn write(out: &mut dyn Write, endpoints: &[Endpoint], outcomes: &[Outcome]) 
         .collect();
     for (cause, members) in causes.groups() {
         let endpoints: Vec<_> = members.iter().map(|(_, endpoint)| *endpoint).collect();
-        writeln!(out, "{} {} ({})", members.len(), clean_line(cause), named(&endpoints))?;
+        writeln!(
+            out,
+            "{} {} ({})",
+            members.len(),
+            clean_line(cause),
+            clean_line(&display_endpoints(&endpoints))
+        )?;
         if let Some((Outcome::Error(Failure { hint: Some(hint), .. }), _)) = members.first() {
             writeln!(out, "  hint: {}", clean_line(hint))?;
         }
@@ -38,16 +44,6 @@ fn cause(outcome: &Outcome) -> String {
         Outcome::Error(failure) => failure.to_string(),
         Outcome::Skipped(why) => format!("skipped: {why}"),
     }
-}
-
-/// Endpoints as an instance set, or by port where their instances are not known.
-#[must_use]
-pub fn named(endpoints: &[&Endpoint]) -> String {
-    let ids: Option<Vec<_>> = endpoints.iter().map(|e| e.instance.clone()).collect();
-    ids.map_or_else(
-        || endpoints.iter().map(|e| clean_line(&e.label())).collect::<Vec<_>>().join(", "),
-        |ids| clean_line(&display_set(&ids)),
-    )
 }
 
 #[cfg(test)]

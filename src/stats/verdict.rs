@@ -3,7 +3,7 @@ use std::fmt;
 use super::{ProbeStats, Siblings};
 use crate::{
     fold::Fold,
-    natmap::{Endpoint, InstanceId, display_set},
+    natmap::{Endpoint, display_endpoints},
 };
 
 /// What the probes of one endpoint say about it, in one word.
@@ -112,11 +112,11 @@ impl Verdict {
         let both = || endpoints.iter().zip(stats);
         let states: Fold<State, &Endpoint> = both().map(|(e, s)| (State::of(s), e)).collect();
         let mut groups: Vec<_> =
-            states.groups().iter().map(|(state, of)| (*state, of.len(), set_of(of))).collect();
+            states.groups().iter().map(|(state, of)| (*state, of.len(), display_endpoints(of))).collect();
         groups.sort_by_key(|(state, ..)| *state);
         let slow = Siblings::of(stats).and_then(|siblings| {
             let slow: Vec<_> = both().filter(|(_, s)| siblings.is_slow(s)).map(|(e, _)| e).collect();
-            (!slow.is_empty()).then(|| (set_of(&slow), siblings))
+            (!slow.is_empty()).then(|| (display_endpoints(&slow), siblings))
         });
         let errors: Fold<Option<&String>, ()> = stats.iter().map(|s| (s.error.as_ref(), ())).collect();
         let error = match errors.groups() {
@@ -157,7 +157,9 @@ impl Verdict {
             State::TimedOut => {
                 write!(f, "{all} timed out: one fault, not {}: NSG, address or route", self.endpoints)
             }
-            State::Unreachable => write!(f, "{all} unreachable{why}: route, VPN or a firewall on the way"),
+            State::Unreachable => {
+                write!(f, "{all} can't be reached{why}: route, VPN or a firewall on the way")
+            }
             State::NotResolved => write!(f, "nothing was probed: the frontend's name was not resolved{why}"),
             State::NotSent => write!(f, "nothing could be sent{why}: this machine's own limits"),
             State::NotProbed => write!(f, "nothing was probed"),
@@ -195,28 +197,15 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Instances as a set that can be typed again; endpoints that are only ports as `ports 50000-50003`.
-fn set_of(endpoints: &[&Endpoint]) -> String {
-    let ids: Vec<_> = endpoints.iter().filter_map(|e| e.instance.clone()).collect();
-    let ports: Vec<_> = endpoints
-        .iter()
-        .filter(|e| e.instance.is_none())
-        .map(|e| InstanceId::from(usize::from(e.port.get())))
-        .collect();
-    let ports = match ports.as_slice() {
-        [] => return display_set(&ids),
-        [port] => format!("port {port}"),
-        ports => format!("ports {}", display_set(ports)),
-    };
-    if ids.is_empty() { ports } else { format!("{}, {ports}", display_set(&ids)) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::{Clock, ProbeEvent, ProbeOutcome};
+    use crate::{
+        event::{Clock, ProbeEvent, ProbeOutcome},
+        natmap::InstanceId,
+    };
 
     fn stats(outcome: &ProbeOutcome, count: usize) -> ProbeStats {
         let mut stats = ProbeStats::default();
@@ -260,7 +249,7 @@ mod tests {
         );
         assert_eq!(
             verdict(&vec![ProbeOutcome::Unreachable("no route to host".into()); 2]),
-            "both endpoints unreachable (no route to host): route, VPN or a firewall on the way"
+            "both endpoints can't be reached (no route to host): route, VPN or a firewall on the way"
         );
         assert_eq!(verdict(&[]), "there was nothing to probe");
     }

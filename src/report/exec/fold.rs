@@ -5,11 +5,11 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Consumer, Sink, label};
+use super::{Consumer, Sink};
 use crate::{
     clean::clean_line,
     event::{FanoutEvent, Outcome, Stream},
-    natmap::{Endpoint, display_set},
+    natmap::{Endpoint, display_endpoints},
     report::spool::{Fingerprint, Spool},
 };
 
@@ -65,12 +65,8 @@ impl Folded {
     }
 
     fn heading(&self, group: &Group) -> String {
-        let ids: Option<Vec<_>> =
-            group.members.iter().map(|m| self.endpoints.get(*m).and_then(|e| e.instance.clone())).collect();
-        let set = ids.map_or_else(
-            || group.members.iter().map(|m| label(&self.endpoints, *m)).collect::<Vec<_>>().join(", "),
-            |ids| display_set(&ids),
-        );
+        let members: Vec<_> = group.members.iter().filter_map(|m| self.endpoints.get(*m)).collect();
+        let set = display_endpoints(&members);
         let end = match &group.end {
             Outcome::Exited(exit) if exit.is_success() => String::new(),
             Outcome::Exited(exit) => format!(": {exit}"),
