@@ -1,16 +1,18 @@
 //! `vmssh exec`: a command on all instances.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
+use clap::{Args, ValueEnum};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
-    args::{ExecArgs, ExecFormat},
+    args::{InstancesArgs, TargetArgs},
     context::Context,
+    duration,
     error::{Error, Kind},
     exit::Exit,
     load,
-    sign_in::{self, Password},
+    sign_in::{self, Password, SignInArgs},
     ui::Ui,
 };
 use crate::{
@@ -24,6 +26,45 @@ use crate::{
     },
     script,
 };
+
+/// Arguments of `vmssh exec`.
+#[derive(Debug, Args)]
+pub(super) struct ExecArgs {
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) instances: InstancesArgs,
+    #[command(flatten)]
+    pub(super) sign_in: SignInArgs,
+    /// Most instances worked on at once
+    #[arg(short = 'P', long, value_name = "N", default_value = "100")]
+    pub(super) parallel: NonZeroUsize,
+    /// Time limit of the command on each instance [default: none]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_limit)]
+    pub(super) timeout: Option<Duration>,
+    /// How to show outputs [default: fold on a terminal, lines in a pipe]
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub(super) output: Option<ExecFormat>,
+    /// Most MiB kept of one instance's output where it must be kept (fold, json, jsonl)
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub(super) max_output: u32,
+    /// The command to run
+    #[arg(last = true, value_name = "COMMAND", required = true)]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExecFormat {
+    /// Identical outputs once, under the set of their instances
+    #[value(alias = "table")]
+    Fold,
+    /// Every line as it comes, with its instance in front
+    Lines,
+    /// One document
+    Json,
+    /// One object per instance, as they end
+    Jsonl,
+}
 
 /// Events on their way to the screen. With at most 32 KiB of output each, 8 MiB of memory.
 const EVENTS: usize = 256;

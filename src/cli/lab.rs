@@ -2,16 +2,39 @@
 
 use std::io::Write;
 
-use super::{
-    args::{LabArgs, LabUpArgs, LabVerb},
-    context::Context,
-    error::Error,
-    exit::Exit,
-};
+use clap::{Args, Subcommand};
+
+use super::{args::lab_size, context::Context, error::Error, exit::Exit};
 use crate::{
-    lab::{Lab, LabOptions},
+    lab::{FaultSpec, Lab, LabOptions},
     report,
 };
+
+/// Arguments of `vmssh lab`.
+#[derive(Debug, Args)]
+pub(super) struct LabArgs {
+    #[command(subcommand)]
+    pub(super) verb: LabVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LabVerb {
+    /// Start a lab, say how other terminals use it, and keep it until Ctrl-C
+    Up(LabUpArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LabUpArgs {
+    /// How many instances
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = lab_size)]
+    pub(super) instances: usize,
+    /// What is wrong with some of them: 3=drop, 0-1=slow; drop|refuse|slow|hostkey|auth
+    #[arg(long, value_name = "N=FAULT")]
+    pub(super) fault: Vec<FaultSpec>,
+    /// The first frontend port [default: a free range]
+    #[arg(long, value_name = "PORT")]
+    pub(super) port: Option<u16>,
+}
 
 pub(super) async fn run(context: &Context, args: LabArgs) -> Result<Exit, Error> {
     let LabVerb::Up(LabUpArgs { instances, fault, port }) = args.verb;

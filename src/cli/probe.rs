@@ -1,12 +1,14 @@
 //! `vmssh probe`: TCP probes to all endpoints at once.
 
-use std::io::Write;
+use std::{io::Write, num::NonZeroU32, time::Duration};
 
+use clap::Args;
 use tokio::sync::mpsc;
 
 use super::{
-    args::{Count, Format, ProbeArgs},
+    args::{Format, InstancesArgs, TargetArgs},
     context::Context,
+    duration,
     error::Error,
     exit::Exit,
     load,
@@ -23,6 +25,43 @@ use crate::{
 
 /// Results on their way to the statistics, which take no time: room for a burst.
 const EVENTS: usize = 256;
+
+/// Arguments of `vmssh probe`.
+#[derive(Debug, Args)]
+pub(super) struct ProbeArgs {
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) instances: InstancesArgs,
+    /// Probes per endpoint, or for how long: 100, 10s
+    #[arg(short = 'n', long, value_name = "N|TIME", default_value = "4", value_parser = count)]
+    pub(super) count: Count,
+    /// Time from one probe of an endpoint to its next; 0 is as fast as it goes
+    #[arg(short, long, value_name = "TIME", default_value = "250ms", value_parser = duration::parse)]
+    pub(super) interval: Duration,
+    /// Probes at the start that are not counted: the first pays for routes and address look-ups
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    pub(super) warm_up: u32,
+    /// How long to wait for one answer; 2s is the time for two SYNs
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse_limit)]
+    pub(super) timeout: Duration,
+    /// IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub(super) ipv4: bool,
+    /// IPv6 only
+    #[arg(short = '6', long)]
+    pub(super) ipv6: bool,
+    /// How to show it
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub(super) output: Format,
+}
+
+/// How long to probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Count {
+    Probes(NonZeroU32),
+    Time(Duration),
+}
 
 pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Error> {
     let loaded = load::load(context, &args.target).await?;
@@ -88,5 +127,29 @@ fn family(args: &ProbeArgs) -> Family {
         (true, _) => Family::V4,
         (_, true) => Family::V6,
         _ => Family::Any,
+    }
+}
+
+/// psping's habit: a number of probes, or a time.
+fn count(text: &str) -> Result<Count, String> {
+    if text.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        return duration::parse_limit(text).map(Count::Time);
+    }
+    text.parse()
+        .map(Count::Probes)
+        .map_err(|_| format!("\"{text}\" is neither a number of probes nor a time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_numbers_or_times() {
+        assert_eq!(count("100"), Ok(Count::Probes(NonZeroU32::new(100).unwrap())));
+        assert_eq!(count("10s"), Ok(Count::Time(Duration::from_secs(10))));
+        for wrong in ["0", "-1", "", "0s", "ten"] {
+            assert!(count(wrong).is_err(), "{wrong}");
+        }
     }
 }

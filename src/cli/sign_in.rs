@@ -1,10 +1,13 @@
 //! From the sign-in options, the surroundings and the target to an SSH client.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use clap::{Args, ValueEnum};
 
 use super::{
-    args::{HostKeys, SignInArgs, TargetArgs},
+    args::TargetArgs,
     context::Context,
+    duration,
     error::{Error, Kind},
     load::Loaded,
     prompt::TerminalPrompt,
@@ -13,6 +16,42 @@ use crate::{
     net::resolve::{Family, Resolver},
     ssh::{Client, ClientOptions, HostKeyPolicy, KnownHostsFiles, PasswordUse, Prompt},
 };
+
+/// A flaky path still connects within this, and an administrator in a hurry still waits for it.
+const DEFAULT_CONNECT_TIMEOUT: &str = "10s";
+
+/// How to sign in.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SignInArgs {
+    /// The user to sign in as; also as USER@TARGET [default: your own name]
+    #[arg(short = 'l', long, value_name = "NAME", help_heading = "Signing in")]
+    pub(super) user: Option<String>,
+    /// A private key file; tried first, before the agent's and the default keys
+    #[arg(short, long, value_name = "FILE", help_heading = "Signing in")]
+    pub(super) identity: Vec<PathBuf>,
+    /// Ask for a password once, for when no key is taken
+    #[arg(long, help_heading = "Signing in")]
+    pub(super) ask_password: bool,
+    /// What to do with a host key that is not known yet; a changed one is always refused
+    #[arg(long, value_enum, default_value = "ask", value_name = "POLICY", help_heading = "Signing in")]
+    pub(super) host_keys: HostKeys,
+    /// The file of known host keys to use, and no other
+    #[arg(long, value_name = "FILE", env = "VMSSH_KNOWN_HOSTS", help_heading = "Signing in")]
+    pub(super) known_hosts: Option<PathBuf>,
+    /// Time limit from the name to being signed in
+    #[arg(long, value_name = "TIME", default_value = DEFAULT_CONNECT_TIMEOUT, value_parser = duration::parse_limit, help_heading = "Signing in")]
+    pub(super) connect_timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum HostKeys {
+    /// Show it and ask
+    Ask,
+    /// Take it and say so
+    AcceptNew,
+    /// Refuse it
+    Strict,
+}
 
 /// The default keys, in OpenSSH's order of strength (ssh(1), IdentityFile).
 const DEFAULT_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];

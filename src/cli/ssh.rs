@@ -4,16 +4,18 @@ use std::{io, time::Duration};
 
 use tokio::time::timeout;
 
+use clap::Args;
+
 use super::{
-    args::SshArgs,
+    args::{DEFAULT_BACKEND_PORT, TargetArgs},
     context::Context,
     error::{Error, Kind},
     exit::Exit,
     load,
-    sign_in::{self, Password},
+    sign_in::{self, Password, SignInArgs},
 };
 use crate::{
-    natmap::{Endpoint, InstanceSet, display_endpoints},
+    natmap::{BackendPort, Endpoint, InstanceSet, display_endpoints},
     script,
     ssh::{
         pty::Modes,
@@ -21,6 +23,26 @@ use crate::{
     },
     term::{self, RawMode},
 };
+
+/// Arguments of `vmssh ssh`.
+#[derive(Debug, Args)]
+pub(super) struct SshArgs {
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    /// Which instance; not needed where the target has only one
+    pub(super) instance: Option<InstanceSet>,
+    /// The port on the instance whose rule to use, where the target tells it
+    #[arg(long, value_name = "PORT", default_value = DEFAULT_BACKEND_PORT)]
+    pub(super) backend_port: BackendPort,
+    #[command(flatten)]
+    pub(super) sign_in: SignInArgs,
+    /// Use a remote terminal for the command too
+    #[arg(short, long)]
+    pub(super) tty: bool,
+    /// The command to run
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+}
 
 /// What sets off our own commands from the instance's, as `ssh` has it.
 const ESCAPE: u8 = b'~';
@@ -41,8 +63,8 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
         return Err(no_terminal(args.tty));
     }
     let loaded = load::load(context, &args.target).await?;
-    let set = args.instances.instances.clone().unwrap_or_else(InstanceSet::all);
-    let endpoint = one(loaded.map.select(&set, Some(args.instances.backend_port))?)?;
+    let set = args.instance.clone().unwrap_or_else(InstanceSet::all);
+    let endpoint = one(loaded.map.select(&set, Some(args.backend_port))?)?;
     let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::OnNeed).await?;
     let session = tokio::select! {
         session = client.connect(&endpoint) => session?,
