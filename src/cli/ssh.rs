@@ -2,9 +2,8 @@
 
 use std::{io, time::Duration};
 
-use tokio::time::timeout;
-
 use clap::Args;
+use tokio::time::timeout;
 
 use super::{
     args::{DEFAULT_BACKEND_PORT, TargetArgs},
