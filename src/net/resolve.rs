@@ -1,17 +1,25 @@
 //! Names to addresses.
 //!
-//! hickory-resolver asks the name servers of the system's configuration, after `/etc/hosts`. It
-//! knows nothing of nsswitch, mDNS or the split name service of a VPN: what it does not find is
-//! asked from the system's own resolver before it counts as unknown.
+//! A name that is in `/etc/hosts` is not asked for. hickory-resolver asks the name servers of the
+//! system's configuration for the others. It knows nothing of nsswitch, mDNS or the split name service
+//! of a VPN: what it does not find is asked from the system's own resolver before it counts as unknown.
 
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use hickory_resolver::{TokioResolver, config::LookupIpStrategy, net::NetError};
+use hickory_resolver::{
+    Hosts, TokioResolver,
+    config::{LookupIpStrategy, ResolveHosts},
+    net::NetError,
+    proto::{
+        op::Query,
+        rr::{Name, RecordType},
+    },
+};
 use thiserror::Error;
 use tokio::{
     sync::OnceCell,
@@ -83,6 +91,7 @@ pub struct Resolver {
 
 #[derive(Default)]
 struct Shared {
+    hosts: OnceLock<Hosts>,
     servers: OnceCell<Result<TokioResolver, String>>,
     answers: Mutex<HashMap<String, Arc<OnceCell<Answer>>>>,
 }
@@ -121,6 +130,9 @@ impl Resolver {
     }
 
     async fn ask(&self, name: &str) -> Answer {
+        if let Ok(found) = self.wanted(self.in_hosts_file(name)) {
+            return Ok(found);
+        }
         let end = Instant::now() + LIMIT;
         let from_servers = timeout_at(end.min(Instant::now() + SERVER_LIMIT), self.ask_servers(name))
             .await
@@ -131,6 +143,18 @@ impl Resolver {
             Ok(Ok(found)) => self.wanted(found.map(|address| address.ip()).collect()),
             Ok(Err(_)) | Err(_) => Err(error),
         }
+    }
+
+    /// What the hosts file has for a name is all there is of it, as for the system's own resolver: the
+    /// name servers are not asked for the other IP version.
+    fn in_hosts_file(&self, name: &str) -> Vec<IpAddr> {
+        let hosts = self.shared.hosts.get_or_init(|| Hosts::from_system().unwrap_or_default());
+        let Ok(name) = Name::from_utf8(name) else { return Vec::new() };
+        [RecordType::A, RecordType::AAAA]
+            .into_iter()
+            .filter_map(|kind| hosts.lookup_static_host(&Query::query(name.clone(), kind)))
+            .flat_map(|found| found.answers().iter().filter_map(|r| r.data.ip_addr()).collect::<Vec<_>>())
+            .collect()
     }
 
     async fn ask_servers(&self, name: &str) -> Answer {
@@ -162,6 +186,8 @@ fn tune(options: &mut hickory_resolver::config::ResolverOpts, family: Family) {
     // One lost packet costs one second, and a second try still fits the limit.
     options.timeout = Duration::from_secs(1);
     options.attempts = 1;
+    // We have looked there.
+    options.use_hosts_file = ResolveHosts::Never;
     options.ip_strategy = match family {
         Family::Any => LookupIpStrategy::Ipv4AndIpv6,
         Family::V4 => LookupIpStrategy::Ipv4Only,
@@ -252,6 +278,23 @@ mod tests {
         let deaf = resolver(silent.local_addr().unwrap().port(), Family::V4).await;
         let error = deaf.ask_servers("web.example").await.unwrap_err();
         assert!(matches!(error, ResolveError::NoAnswer(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_in_the_hosts_file_is_not_asked_for() {
+        let (port, asked) = name_server().await;
+        let resolver = async |family| {
+            let resolver = resolver(port, family).await;
+            let mut hosts = Hosts::default();
+            hosts.read_hosts_conf(&b"10.1.1.1 web.example\n"[..]).unwrap();
+            resolver.shared.hosts.set(hosts).unwrap();
+            resolver
+        };
+        let answer = resolver(Family::Any).await.resolve(&"Web.Example".parse().unwrap()).await;
+        assert_eq!((answer, asked.load(Ordering::SeqCst)), (Ok(vec!["10.1.1.1".parse().unwrap()]), 0));
+        // Nothing of the wanted IP version there: the servers may know one.
+        let v6 = resolver(Family::V6).await;
+        assert!(v6.wanted(v6.in_hosts_file("web.example")).is_err());
     }
 
     #[tokio::test]

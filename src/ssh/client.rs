@@ -121,8 +121,9 @@ impl Client {
         progress.reach(Stage::Connect);
         tracing::debug!(%endpoint, ?addresses, "resolved");
         let port = endpoint.port.get();
-        let stream =
-            connect::connect(&addresses, port, limit.left()).await.map_err(|e| stage::unconnected(&e))?;
+        let stream = connect::connect(&addresses, port, limit.left())
+            .await
+            .map_err(|e| stage::unconnected(&e, limit.whole()))?;
         let cutter = Cutter::new(&stream).map_err(|e| stage::local_trouble(&e))?;
         progress.reach(Stage::Banner);
         tracing::debug!(%endpoint, "connected");

@@ -60,12 +60,25 @@ pub(super) fn unresolved(error: &ResolveError, host: &Host) -> Failure {
         .with_hint(format!("check the name, for example with `getent hosts {host}`"))
 }
 
-pub(super) fn unconnected(error: &ConnectError) -> Failure {
+const NO_WAY: &str = "there is no way there from here: check the address, this machine's route or VPN, and firewalls on the way";
+
+/// No connection within `limit`, the time limit of the whole attempt.
+pub(super) fn unconnected(error: &ConnectError, limit: Duration) -> Failure {
+    // What the name left of the limit differs from instance to instance; the cause is the same.
+    if let [(_, only)] = error.attempts.as_slice()
+        && only.kind() == io::ErrorKind::TimedOut
+        && only.raw_os_error().is_none()
+    {
+        return timed_out(Stage::Connect, limit);
+    }
     let failure = Failure::new(Stage::Connect, error.to_string());
     match error.main().map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => failure.with_hint(
             "the port is reached, but nothing listens there: sshd is stopped or still starting, try again in a minute",
         ),
+        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
+            failure.with_hint(NO_WAY)
+        }
         Some(io::ErrorKind::AddrNotAvailable) => failure.with_hint("fewer at once with -P"),
         Some(_) if is_local(error) => failure.with_hint("raise the limit with `ulimit -n`, or fewer at once with -P"),
         _ => failure.with_hint(UNREACHED),
@@ -132,5 +145,37 @@ pub(super) fn no_transport(error: WatchError, progress: &Progress) -> Failure {
         }
         (error, stage) => Failure::new(stage, describe(&error))
             .with_hint("see what sshd has to say on the instance: `journalctl -u ssh`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unconnected(errors: Vec<io::Error>) -> Failure {
+        let attempts = errors.into_iter().map(|e| ("192.0.2.1".parse().unwrap(), e)).collect();
+        super::unconnected(&ConnectError { attempts }, Duration::from_secs(10))
+    }
+
+    fn silent() -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, "no answer within 8.7s")
+    }
+
+    #[test]
+    fn silence_reads_the_same_however_long_the_name_took() {
+        assert_eq!(unconnected(vec![silent()]), timed_out(Stage::Connect, Duration::from_secs(10)));
+        let both = unconnected(vec![silent(), io::ErrorKind::ConnectionRefused.into()]);
+        assert_eq!(both.message, "192.0.2.1: no answer within 8.7s, 192.0.2.1: connection refused");
+    }
+
+    #[test]
+    fn without_a_way_there_the_way_is_to_be_checked() {
+        for (kind, message) in [
+            (io::ErrorKind::NetworkUnreachable, "network unreachable"),
+            (io::ErrorKind::HostUnreachable, "no route to host"),
+        ] {
+            let failure = unconnected(vec![kind.into()]);
+            assert_eq!((failure.message.as_str(), failure.hint.as_deref()), (message, Some(NO_WAY)));
+        }
     }
 }

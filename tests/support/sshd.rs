@@ -34,17 +34,22 @@ impl TestSshd {
     /// Starts a server that the key [`TestSshd::key`] signs in to, as the user that runs the test.
     /// `config` are lines of sshd_config(5), which win over the ones here.
     pub(crate) fn start(config: &[&str]) -> Self {
-        Self::launch(Files::new(config, false), None)
+        Self::launch(Files::new(config, false), None, None)
+    }
+
+    /// Starts one in a network namespace (ip-netns(8)), at port 22 of all its addresses. Takes root.
+    pub(crate) fn in_namespace(namespace: &str, config: &[&str]) -> Self {
+        Self::launch(Files::new(config, false), None, Some(namespace))
     }
 
     /// Starts a server that also has the user [`USER`] with this password, in a mount namespace of
     /// its own. Takes root.
     pub(crate) fn with_user(password: &str, config: &[&str]) -> Self {
         assert!(is_root(), "a server with a user of its own takes root: run the tests as root");
-        Self::launch(Files::new(config, true), Some(password))
+        Self::launch(Files::new(config, true), Some(password), None)
     }
 
-    fn launch(files: Files, password: Option<&str>) -> Self {
+    fn launch(files: Files, password: Option<&str>, namespace: Option<&str>) -> Self {
         let Files { dir, config } = files;
         if let Some(password) = password {
             add_user(dir.path(), password);
@@ -52,10 +57,14 @@ impl TestSshd {
         let user = if password.is_some() { USER.to_owned() } else { run("id", &["-un"]).trim().to_owned() };
         // Another program may take the port between its choice and its use.
         for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            fs::write(dir.path().join("config"), format!("{config}\nPort {port}\n")).unwrap();
+            let (address, port) = match namespace {
+                Some(_) => ("0.0.0.0", 22),
+                None => ("127.0.0.1", free_port()),
+            };
+            let listen = format!("{config}\nListenAddress {address}\nPort {port}\n");
+            fs::write(dir.path().join("config"), listen).unwrap();
             fs::write(dir.path().join("log"), "").unwrap();
-            let mut child = command(dir.path(), password.is_some()).spawn().unwrap();
+            let mut child = command(dir.path(), password.is_some(), namespace).spawn().unwrap();
             if listens(&mut child, &dir.path().join("log")) {
                 return Self { child, port, user, dir };
             }
@@ -169,7 +178,6 @@ impl Files {
         }
         lines.extend(
             [
-                "ListenAddress 127.0.0.1",
                 "PidFile none",
                 "StrictModes no",
                 "LogLevel VERBOSE",
@@ -203,11 +211,15 @@ fn sshd() -> PathBuf {
     found.expect("these tests need a real sshd: apt-get install openssh-server")
 }
 
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 fn is_root() -> bool {
     run("id", &["-u"]).trim() == "0"
 }
 
-fn command(dir: &Path, own_user: bool) -> Command {
+fn command(dir: &Path, own_user: bool, namespace: Option<&str>) -> Command {
     if is_root() {
         // Where sshd locks its unprivileged half in; the package's service makes it elsewhere.
         fs::create_dir_all("/run/sshd").unwrap();
@@ -220,6 +232,10 @@ fn command(dir: &Path, own_user: bool) -> Command {
              mount --bind \"$1/pam\" /etc/pam.d/sshd && shift && exec \"$@\"";
         command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).arg(dir).arg(sshd());
+    } else if let Some(namespace) = namespace {
+        // ip keeps the process id too.
+        command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(sshd());
     } else {
         command = Command::new(sshd());
     }

@@ -1,0 +1,269 @@
+//! A scale set behind NAT, of network namespaces and real OpenSSH servers:
+//!
+//! ```text
+//! client 192.0.2.10 -- load balancer 198.51.100.10, port P -> 10.77.K.2:22 -- instance K
+//! ```
+//!
+//! There is no way out of it. The load balancer drops what no rule maps, as Azure's does, and leaves
+//! the client's address as it is.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use tempfile::TempDir;
+
+use crate::sshd::{TestSshd, keygen};
+
+/// The load balancer's address.
+pub(crate) const FRONTEND: &str = "198.51.100.10";
+/// The name that the client's `/etc/hosts` has for it.
+pub(crate) const NAME: &str = "web.example";
+/// No packet to these is answered: what the load balancer takes for itself it drops.
+pub(crate) const SILENT: [&str; 3] = ["198.51.100.53", "198.51.100.54", "198.51.100.55"];
+
+/// What is wrong with an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// No sshd runs.
+    Stopped,
+    /// A firewall drops what is for it.
+    Filtered,
+    /// The client has another host key on file.
+    OtherHostKey,
+    /// No key signs in.
+    NoKey,
+    /// It has no NAT rule, and is not there.
+    Unmapped,
+}
+
+struct Instance {
+    id: &'static str,
+    port: u16,
+    server: Option<TestSshd>,
+    _namespace: Option<Namespace>,
+}
+
+/// The whole of it, taken down when dropped.
+pub(crate) struct NatNet {
+    client: Namespace,
+    _balancer: Namespace,
+    instances: Vec<Instance>,
+    files: TempDir,
+}
+
+impl NatNet {
+    /// Builds it of instances with these ids, frontend ports and faults.
+    pub(crate) fn up(instances: &[(&'static str, u16, Fault)]) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let key = files.path().join("id");
+        keygen(&["-t", "ed25519", "-N", "", "-f", key.to_str().unwrap()]);
+        let (client, balancer) = (Namespace::new("client"), Namespace::new("lb"));
+        link(&client, "192.0.2.10/24", &balancer, "192.0.2.1/24");
+        client.ip(&["route", "add", "198.51.100.0/24", "via", "192.0.2.1"]);
+        // On loopback the whole network is local, and so are the silent addresses.
+        balancer.ip(&["address", "add", &format!("{FRONTEND}/24"), "dev", "lo"]);
+        balancer.run("sh", &["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
+        client.etc("hosts", &format!("127.0.0.1 localhost\n{FRONTEND} {NAME}\n"));
+        client.etc("resolv.conf", &SILENT.map(|ip| format!("nameserver {ip}\n")).concat());
+        // Whatever the machine itself uses, it must not be asked.
+        client.etc("nsswitch.conf", "passwd: files\nhosts: files dns\n");
+
+        let (mut maps, mut drops) = (String::new(), String::new());
+        let mut made = Vec::new();
+        for (place, &(id, port, fault)) in (0..).zip(instances) {
+            let (address, gateway) = (Ipv4Addr::new(10, 77, place, 2), Ipv4Addr::new(10, 77, place, 1));
+            let namespace = (fault != Fault::Unmapped).then(|| {
+                let namespace = Namespace::new(id);
+                link(&namespace, &format!("{address}/24"), &balancer, &format!("{gateway}/24"));
+                namespace.ip(&["route", "add", "192.0.2.0/24", "via", &gateway.to_string()]);
+                writeln!(maps, "ip daddr {FRONTEND} tcp dport {port} dnat to {address}:22").unwrap();
+                namespace
+            });
+            if fault == Fault::Filtered {
+                writeln!(drops, "ip daddr {address} drop").unwrap();
+            }
+            let server = namespace.as_ref().filter(|_| fault != Fault::Stopped).map(|namespace| {
+                let keys =
+                    if fault == Fault::NoKey { "none".into() } else { format!("{}.pub", key.display()) };
+                // At this level sshd logs every request to sign in.
+                let config = [&format!("AuthorizedKeysFile {keys}"), "LogLevel DEBUG1"];
+                TestSshd::in_namespace(&namespace.name, &config)
+            });
+            made.push(Instance { id, port, server, _namespace: namespace });
+        }
+        balancer.run("nft", &[&rules(&maps, &drops)]);
+        let net = Self { client, _balancer: balancer, instances: made, files };
+        net.write_documents(instances);
+        net
+    }
+
+    /// The client's known host keys, and what az would print for the scale set.
+    fn write_documents(&self, instances: &[(&str, u16, Fault)]) {
+        let (mut known, mut info) = (String::new(), serde_json::Map::new());
+        for (instance, (id, port, fault)) in self.instances.iter().zip(instances) {
+            info.insert(format!("instance {id}"), format!("{FRONTEND}:{port}").into());
+            if let Some(server) = &instance.server {
+                let key = match fault {
+                    Fault::OtherHostKey => fs::read_to_string(self.key().with_extension("pub")).unwrap(),
+                    _ => fs::read_to_string(server.dir().join("host_ed25519.pub")).unwrap(),
+                };
+                write!(known, "[{FRONTEND}]:{port},[{NAME}]:{port} {key}").unwrap();
+            }
+        }
+        fs::write(self.known_hosts(), known).unwrap();
+        fs::write(self.files.path().join("ports.json"), serde_json::Value::from(info).to_string()).unwrap();
+    }
+
+    /// TARGET for vmssh: the scale set as root.
+    pub(crate) fn target(&self) -> String {
+        format!("root@@{}", self.files.path().join("ports.json").display())
+    }
+
+    /// The private key that signs in.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.files.path().join("id")
+    }
+
+    /// The client's known host keys.
+    pub(crate) fn known_hosts(&self) -> PathBuf {
+        self.files.path().join("known_hosts")
+    }
+
+    /// The server of an instance.
+    pub(crate) fn server(&self, id: &str) -> &TestSshd {
+        self.instance(id).server.as_ref().unwrap()
+    }
+
+    fn instance(&self, id: &str) -> &Instance {
+        self.instances.iter().find(|i| i.id == id).unwrap()
+    }
+
+    /// The same command on the client, with the client's network and names.
+    pub(crate) fn on_client(&self, command: &Command) -> Command {
+        let mut wrapped = Command::new("ip");
+        wrapped.args(["netns", "exec", &self.client.name]);
+        wrapped.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null()).env_clear();
+        wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        wrapped.current_dir(command.get_current_dir().unwrap_or(self.files.path()));
+        wrapped
+    }
+
+    /// UDP datagrams that left the client so far: questions to name servers.
+    pub(crate) fn datagrams_sent(&self) -> u64 {
+        let mut cat = Command::new("cat");
+        let output = self.on_client(cat.arg("/proc/net/snmp")).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        // A line of names, and one of values in the same order.
+        let [names, values] = &text.lines().filter(|l| l.starts_with("Udp:")).collect::<Vec<_>>()[..] else {
+            panic!("{text}")
+        };
+        let mut both = names.split(' ').zip(values.split(' '));
+        both.find(|(name, _)| *name == "OutDatagrams").unwrap().1.parse().unwrap()
+    }
+
+    /// The stock client's exit status for a command on the instance.
+    pub(crate) fn stock_ssh(&self, id: &str, command: &str) -> Option<i32> {
+        let mut ssh = Command::new("ssh");
+        ssh.env("PATH", std::env::var_os("PATH").unwrap()).args(["-F", "none", "-o", "BatchMode=yes"]);
+        ssh.args([
+            "-o",
+            "StrictHostKeyChecking=yes",
+            "-o",
+            "ConnectTimeout=2",
+            "-o",
+            "GlobalKnownHostsFile=none",
+        ]);
+        ssh.arg("-o").arg(format!("UserKnownHostsFile={}", self.known_hosts().display()));
+        ssh.arg("-i").arg(self.key()).args(["-p", &self.instance(id).port.to_string()]);
+        ssh.arg(format!("root@{FRONTEND}")).arg(command);
+        self.on_client(&ssh).output().unwrap().status.code()
+    }
+}
+
+/// The load balancer's rules, of those that map and those that drop.
+fn rules(maps: &str, drops: &str) -> String {
+    format!(
+        "table ip lb {{
+           chain incoming {{
+             type nat hook prerouting priority dstnat
+             {maps}
+           }}
+           chain through {{
+             type filter hook forward priority filter; policy drop
+             {drops}
+             ct status dnat accept
+           }}
+           chain own {{
+             type filter hook input priority filter; policy drop
+           }}
+         }}"
+    )
+}
+
+/// Joins two namespaces, each with an address on its end: the only one of the left.
+fn link(left: &Namespace, left_address: &str, right: &Namespace, right_address: &str) {
+    // Unlike the namespace's, the name of an interface has 15 characters at most.
+    let far = format!("to-{}", left.purpose);
+    left.ip(&["link", "add", "eth0", "type", "veth", "peer", "name", &far, "netns", &right.name]);
+    for (namespace, interface, address) in [(left, "eth0", left_address), (right, &far, right_address)] {
+        namespace.ip(&["address", "add", address, "dev", interface]);
+        namespace.ip(&["link", "set", interface, "up"]);
+    }
+}
+
+/// A network namespace with `/etc` files of its own (ip-netns(8)), deleted when dropped.
+struct Namespace {
+    name: String,
+    purpose: &'static str,
+}
+
+impl Namespace {
+    fn new(purpose: &'static str) -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let count = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("vmssh-nat-{}-{count}-{purpose}", std::process::id());
+        must(Command::new("ip").args(["netns", "add", &name]));
+        let this = Self { name, purpose };
+        this.ip(&["link", "set", "lo", "up"]);
+        this
+    }
+
+    fn ip(&self, words: &[&str]) {
+        must(Command::new("ip").args(["-n", &self.name]).args(words));
+    }
+
+    fn run(&self, program: &str, words: &[&str]) {
+        must(Command::new("ip").args(["netns", "exec", &self.name, program]).args(words));
+    }
+
+    /// Writes the file that programs in the namespace see in `/etc`.
+    fn etc(&self, file: &str, text: &str) {
+        let dir = Path::new("/etc/netns").join(&self.name);
+        fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+        fs::write(dir.join(file), text).unwrap();
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // A failing test must fail with its own words.
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
+        let _ = fs::remove_dir_all(Path::new("/etc/netns").join(&self.name));
+    }
+}
+
+fn must(command: &mut Command) {
+    const NEEDS: &str =
+        "this test takes root, and: apt-get install iproute2 nftables openssh-server openssh-client";
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}; {NEEDS}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}; {NEEDS}");
+}
