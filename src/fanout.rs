@@ -19,9 +19,14 @@ use crate::event::{Failure, FanoutEvent, Outcome, Stage, Stream};
 
 /// The work of one instance.
 pub trait Job: Send + Sync + 'static {
-    /// Does the work of instance `index` and says what became of it. Dropping the future must end
-    /// the work and leave nothing behind.
-    fn run(&self, index: usize, output: Output) -> impl Future<Output = Outcome> + Send;
+    /// Does the work of instance `index` and says what became of it. When `end` is cancelled it must
+    /// soon be over, and say how far it got.
+    fn run(
+        &self,
+        index: usize,
+        output: Output,
+        end: CancellationToken,
+    ) -> impl Future<Output = Outcome> + Send;
 }
 
 /// Where a job's output goes: to the events, under the instance's place.
@@ -52,6 +57,18 @@ impl Interrupt {
     pub fn next(&self) {
         if self.drain.is_cancelled() { self.end.cancel() } else { self.drain.cancel() }
     }
+
+    /// Both steps at once.
+    pub fn stop(&self) {
+        self.drain.cancel();
+        self.end.cancel();
+    }
+
+    /// One that follows this one, and can be stopped without stopping this one.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { drain: self.drain.child_token(), end: self.end.child_token() }
+    }
 }
 
 /// Runs `job` for the instances `0..count`, at most `parallel` at once, and gives each one's outcome
@@ -63,34 +80,34 @@ pub async fn run<J: Job>(
     interrupt: &Interrupt,
     events: mpsc::Sender<FanoutEvent>,
 ) -> Vec<Outcome> {
+    // Nobody watching stops this run, and not whatever else the caller does.
+    let interrupt = interrupt.child();
     let mut run = Run {
         job,
-        interrupt: interrupt.clone(),
+        end: interrupt.end.clone(),
         events,
         tasks: JoinSet::new(),
         running: HashMap::new(),
         outcomes: vec![None; count],
     };
     let mut waiting = 0..count;
-    let mut draining = false;
+    let mut told = false;
     loop {
-        while !draining && run.running.len() < parallel.get() {
+        while !interrupt.drain.is_cancelled() && run.running.len() < parallel.get() {
             let Some(index) = waiting.next() else { break };
             run.start(index).await;
         }
-        if run.running.is_empty() && (draining || waiting.is_empty()) {
+        if run.running.is_empty() && (interrupt.drain.is_cancelled() || waiting.is_empty()) {
             break;
         }
         tokio::select! {
-            Some(ended) = run.tasks.join_next_with_id() => run.finish(ended).await,
-            () = interrupt.drain.cancelled(), if !draining => {
-                draining = true;
+            biased;
+            () = interrupt.drain.cancelled(), if !told => {
+                told = true;
                 run.tell_draining().await;
             }
-            () = run.events.closed(), if !interrupt.end.is_cancelled() => {
-                interrupt.drain.cancel();
-                interrupt.end.cancel();
-            }
+            () = run.events.closed(), if !interrupt.end.is_cancelled() => interrupt.stop(),
+            Some(ended) = run.tasks.join_next_with_id() => run.finish(ended).await,
         }
     }
     for index in waiting {
@@ -103,7 +120,7 @@ pub async fn run<J: Job>(
 /// The state of one run.
 struct Run<J> {
     job: Arc<J>,
-    interrupt: Interrupt,
+    end: CancellationToken,
     events: mpsc::Sender<FanoutEvent>,
     tasks: JoinSet<(usize, Outcome, Duration)>,
     running: HashMap<Id, usize>,
@@ -114,17 +131,11 @@ impl<J: Job> Run<J> {
     async fn start(&mut self, index: usize) {
         // A closed event channel is noticed by the loop.
         let _ = self.events.send(FanoutEvent::Started { index }).await;
-        let (job, end) = (self.job.clone(), self.interrupt.end.clone());
+        let (job, end) = (self.job.clone(), self.end.clone());
         let output = Output { index, events: self.events.clone() };
         let task = self.tasks.spawn(async move {
             let start = Instant::now();
-            let outcome = tokio::select! {
-                outcome = job.run(index, output) => outcome,
-                () = end.cancelled() => Outcome::Error(
-                    Failure::new(Stage::Command, "interrupted")
-                        .with_hint("the command may still run there: closing a session does not always end it"),
-                ),
-            };
+            let outcome = job.run(index, output, end).await;
             (index, outcome, start.elapsed())
         });
         self.running.insert(task.id(), index);
@@ -177,12 +188,13 @@ mod tests {
     }
 
     impl Job for Counting {
-        async fn run(&self, index: usize, output: Output) -> Outcome {
+        async fn run(&self, index: usize, output: Output, end: CancellationToken) -> Outcome {
             self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             tokio::task::yield_now().await;
             assert_ne!(self.panic, Some(index), "as the test wants it");
             if self.hang == Some(index) {
-                std::future::pending::<()>().await;
+                end.cancelled().await;
+                return Outcome::Error(Failure::new(Stage::Connect, "interrupted"));
             }
             output.send(Stream::Stdout, Bytes::from_static(b"hello")).await;
             self.now.fetch_sub(1, Ordering::SeqCst);

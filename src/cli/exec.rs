@@ -69,9 +69,8 @@ pub(super) enum ExecFormat {
 /// Events on their way to the screen. With at most 32 KiB of output each, 8 MiB of memory.
 const EVENTS: usize = 256;
 
-/// Descriptors a connection takes: its socket, the copy that can end it, and a spool for each of the
-/// two outputs.
-const DESCRIPTORS_EACH: usize = 4;
+/// Descriptors a connection takes: its socket, and the copy that can end it.
+const DESCRIPTORS_EACH: usize = 2;
 
 pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error> {
     let command = script::command_line(&args.command)?;

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use tokio::{sync::mpsc, time};
+use tokio_util::sync::CancellationToken;
 
 use super::{Job, Output};
 use crate::{
     event::{Failure, Outcome, Stage},
     natmap::Endpoint,
+    net::connect::seconds,
     ssh::{Client, Session, Stdin},
 };
 
@@ -29,17 +31,25 @@ pub struct CommandJob {
 }
 
 impl Job for CommandJob {
-    async fn run(&self, index: usize, output: Output) -> Outcome {
+    async fn run(&self, index: usize, output: Output, end: CancellationToken) -> Outcome {
         let Some(endpoint) = self.endpoints.get(index) else {
             return Outcome::Skipped("there is no such instance".into());
         };
-        let session = match self.client.connect(endpoint).await {
-            Ok(session) => session,
-            Err(failure) => return Outcome::Error(failure),
+        let connected = tokio::select! {
+            connected = self.client.connect(endpoint) => connected,
+            () = end.cancelled() => return Outcome::Error(Failure::new(Stage::Connect, "interrupted")),
         };
-        let outcome = self.command(&session, &output).await;
-        session.close().await;
-        outcome
+        match connected {
+            Err(failure) => Outcome::Error(failure),
+            Ok(session) => {
+                let outcome = tokio::select! {
+                    outcome = self.command(&session, &output) => outcome,
+                    () = end.cancelled() => Outcome::Error(interrupted()),
+                };
+                session.close().await;
+                outcome
+            }
+        }
     }
 }
 
@@ -67,7 +77,13 @@ impl CommandJob {
     }
 }
 
+fn interrupted() -> Failure {
+    Failure::new(Stage::Command, "interrupted")
+        .with_hint("the command was sent SIGTERM; one that ignores it still runs there")
+}
+
 fn timed_out(limit: Duration) -> Failure {
-    Failure::new(Stage::Command, format!("still running after {limit:?}, given up"))
-        .with_hint("allow more with `--timeout`; the command may still run there")
+    Failure::new(Stage::Command, format!("still running after {}, given up", seconds(limit))).with_hint(
+        "allow more with `--timeout`; the command was sent SIGTERM, one that ignores it still runs there",
+    )
 }

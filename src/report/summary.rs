@@ -9,6 +9,10 @@ use crate::{
     natmap::{Endpoint, display_endpoints},
 };
 
+/// Where every instance of a cause has a hint of its own (a changed host key names its own line), this
+/// many show what to do without filling the screen.
+const MOST_HINTS: usize = 3;
+
 /// Writes the summary: `6 of 8 ok`, then a line per cause with its instances, and what to do next.
 ///
 /// # Errors
@@ -20,7 +24,7 @@ pub fn write(out: &mut dyn Write, endpoints: &[Endpoint], outcomes: &[Outcome]) 
         .iter()
         .zip(endpoints)
         .filter(|(outcome, _)| !outcome.is_ok())
-        .map(|(outcome, endpoint)| (cause(outcome), (outcome, endpoint)))
+        .map(|(outcome, endpoint)| (outcome.to_string(), (outcome, endpoint)))
         .collect();
     for (cause, members) in causes.groups() {
         let endpoints: Vec<_> = members.iter().map(|(_, endpoint)| *endpoint).collect();
@@ -31,18 +35,36 @@ pub fn write(out: &mut dyn Write, endpoints: &[Endpoint], outcomes: &[Outcome]) 
             clean_line(cause),
             clean_line(&display_endpoints(&endpoints))
         )?;
-        if let Some((Outcome::Error(Failure { hint: Some(hint), .. }), _)) = members.first() {
-            writeln!(out, "  hint: {}", clean_line(hint))?;
-        }
+        write_hints(out, members)?;
     }
     Ok(())
 }
 
-fn cause(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Exited(exit) => exit.to_string(),
-        Outcome::Error(failure) => failure.to_string(),
-        Outcome::Skipped(why) => format!("skipped: {why}"),
+/// The hints of one cause: one for all, or one for each set of instances that has its own.
+fn write_hints(out: &mut dyn Write, members: &[(&Outcome, &Endpoint)]) -> io::Result<()> {
+    let hints: Fold<_, _> = members
+        .iter()
+        .filter_map(|(outcome, endpoint)| match outcome {
+            Outcome::Error(Failure { hint: Some(hint), .. }) => Some((hint, *endpoint)),
+            _ => None,
+        })
+        .collect();
+    match hints.groups() {
+        [(hint, _)] => writeln!(out, "  hint: {}", clean_line(hint)),
+        several => {
+            for (hint, endpoints) in several.iter().take(MOST_HINTS) {
+                writeln!(
+                    out,
+                    "  hint ({}): {}",
+                    clean_line(&display_endpoints(endpoints)),
+                    clean_line(hint)
+                )?;
+            }
+            match several.len().saturating_sub(MOST_HINTS) {
+                0 => Ok(()),
+                more => writeln!(out, "  and {more} more like these: `-o jsonl` has them all"),
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     clean::clean_line,
     event::{FanoutEvent, Outcome, Stream},
     natmap::{Endpoint, display_endpoints},
-    report::spool::{Fingerprint, Spool},
+    report::spool::{Fingerprint, Spool, Store},
 };
 
 /// One instance's two outputs while it runs.
@@ -30,6 +30,7 @@ struct Group {
 pub(super) struct Folded {
     endpoints: Vec<Endpoint>,
     most_output: u64,
+    store: Store,
     running: HashMap<usize, Outputs>,
     places: HashMap<(String, Fingerprint, Fingerprint), usize>,
     groups: Vec<Group>,
@@ -37,14 +38,19 @@ pub(super) struct Folded {
 
 impl Folded {
     pub(super) fn new(endpoints: Vec<Endpoint>, most_output: u64) -> Self {
-        Self { endpoints, most_output, running: HashMap::new(), places: HashMap::new(), groups: Vec::new() }
+        Self {
+            endpoints,
+            most_output,
+            store: Store::default(),
+            running: HashMap::new(),
+            places: HashMap::new(),
+            groups: Vec::new(),
+        }
     }
 
     fn outputs(&mut self, index: usize) -> &mut Outputs {
-        let limit = self.most_output;
-        self.running
-            .entry(index)
-            .or_insert_with(|| Outputs { stdout: Spool::new(limit), stderr: Spool::new(limit) })
+        let spool = || self.store.spool(self.most_output);
+        self.running.entry(index).or_insert_with(|| Outputs { stdout: spool(), stderr: spool() })
     }
 
     /// Files a finished instance: into the group that says the same, whose copy of the output is kept.
@@ -56,7 +62,7 @@ impl Folded {
         if silent && !matches!(end, Outcome::Exited(_)) {
             return;
         }
-        let key = (format!("{end:?}"), outputs.stdout.fingerprint(), outputs.stderr.fingerprint());
+        let key = (end.to_string(), outputs.stdout.fingerprint(), outputs.stderr.fingerprint());
         let place = *self.places.entry(key).or_insert(self.groups.len());
         match self.groups.get_mut(place) {
             Some(group) => group.members.push(index),
@@ -67,12 +73,7 @@ impl Folded {
     fn heading(&self, group: &Group) -> String {
         let members: Vec<_> = group.members.iter().filter_map(|m| self.endpoints.get(*m)).collect();
         let set = display_endpoints(&members);
-        let end = match &group.end {
-            Outcome::Exited(exit) if exit.is_success() => String::new(),
-            Outcome::Exited(exit) => format!(": {exit}"),
-            Outcome::Error(failure) => format!(": {failure}"),
-            Outcome::Skipped(why) => format!(": skipped: {why}"),
-        };
+        let end = if group.end.is_ok() { String::new() } else { format!(": {}", group.end) };
         clean_line(&format!("== {set} ({}){end}", group.members.len()))
     }
 }
@@ -86,27 +87,25 @@ impl Consumer for Folded {
             FanoutEvent::Output { index, stream: Stream::Stderr, bytes } => {
                 self.outputs(index).stderr.push(&bytes)
             }
-            FanoutEvent::Finished { index, outcome, .. } => {
-                self.file(index, outcome);
-                Ok(())
-            }
-            FanoutEvent::Started { .. } | FanoutEvent::Draining { .. } => Ok(()),
+            FanoutEvent::Finished { index, outcome, .. } => self.file(index, outcome),
+            FanoutEvent::Started { .. } | FanoutEvent::Draining { .. } => {}
         }
+        Ok(())
     }
 
     fn finish(&mut self, out: &mut Sink, _: &mut Sink) -> io::Result<()> {
         let mut groups = std::mem::take(&mut self.groups);
         groups.iter_mut().for_each(|g| g.members.sort_unstable());
         groups.sort_by_key(|g| g.members.first().copied());
-        for mut group in groups {
+        for group in groups {
             out.heading(&self.heading(&group))?;
             if group.outputs.stdout.is_empty() && group.outputs.stderr.is_empty() {
                 writeln!(out.writer, "(no output)")?;
             }
-            show(&mut group.outputs.stdout, out)?;
+            show(&group.outputs.stdout, out)?;
             if !group.outputs.stderr.is_empty() {
                 out.heading("-- standard error")?;
-                show(&mut group.outputs.stderr, out)?;
+                show(&group.outputs.stderr, out)?;
             }
         }
         Ok(())
@@ -114,7 +113,7 @@ impl Consumer for Folded {
 }
 
 /// Writes a kept output, ends its last line, and says what was not kept.
-fn show(spool: &mut Spool, out: &mut Sink) -> io::Result<()> {
+fn show(spool: &Spool, out: &mut Sink) -> io::Result<()> {
     let mut last = b'\n';
     spool.for_each_piece(|piece| {
         last = piece.last().copied().unwrap_or(last);
@@ -123,8 +122,9 @@ fn show(spool: &mut Spool, out: &mut Sink) -> io::Result<()> {
     if last != b'\n' {
         writeln!(out.writer)?;
     }
-    match spool.dropped() {
-        0 => Ok(()),
-        more => out.heading(&format!("-- {more} more bytes not kept (`--max-output`)")),
+    match (spool.dropped(), spool.trouble()) {
+        (0, _) => Ok(()),
+        (more, None) => out.heading(&format!("-- {more} more bytes not kept (`--max-output`)")),
+        (more, Some(why)) => out.heading(&format!("-- {more} more bytes not kept: {why}")),
     }
 }

@@ -1,7 +1,6 @@
 //! One JSON object per instance, as instances end: what a program gets.
 
 use std::{
-    cell::RefCell,
     collections::HashMap,
     io::{self, Write},
     time::Duration,
@@ -15,7 +14,7 @@ use crate::{
     natmap::{Endpoint, InstanceId},
     report::{
         json,
-        spool::{AsText, Spool},
+        spool::{AsText, Spool, Store},
     },
 };
 
@@ -46,6 +45,7 @@ struct Record<'a> {
 pub(super) struct Records {
     endpoints: Vec<Endpoint>,
     most_output: u64,
+    store: Store,
     document: bool,
     written: usize,
     running: HashMap<usize, [Spool; 2]>,
@@ -53,7 +53,14 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn lines(endpoints: Vec<Endpoint>, most_output: u64) -> Self {
-        Self { endpoints, most_output, document: false, written: 0, running: HashMap::new() }
+        Self {
+            endpoints,
+            most_output,
+            store: Store::default(),
+            document: false,
+            written: 0,
+            running: HashMap::new(),
+        }
     }
 
     pub(super) fn document(endpoints: Vec<Endpoint>, most_output: u64) -> Self {
@@ -61,7 +68,7 @@ impl Records {
     }
 
     fn take(&mut self, index: usize) -> [Spool; 2] {
-        self.running.remove(&index).unwrap_or_else(|| [0; 2].map(|_| Spool::new(self.most_output)))
+        self.running.remove(&index).unwrap_or_else(|| [0; 2].map(|_| self.store.spool(self.most_output)))
     }
 
     fn record(&mut self, index: usize, end: &Outcome, duration: Duration, out: &mut Sink) -> io::Result<()> {
@@ -71,7 +78,7 @@ impl Records {
             out.writer.write_all(before.as_bytes())?;
         }
         self.written += 1;
-        let [mut stdout, mut stderr] = self.take(index);
+        let [stdout, stderr] = self.take(index);
         let (exit_status, signal) = match end {
             Outcome::Exited(Exit::Status(status)) => (Some(*status), None),
             Outcome::Exited(Exit::Signal(name)) => (None, Some(name.as_str())),
@@ -88,8 +95,8 @@ impl Records {
             exit_status,
             signal,
             truncated: stdout.dropped() + stderr.dropped() > 0,
-            stdout: AsText(RefCell::new(&mut stdout)),
-            stderr: AsText(RefCell::new(&mut stderr)),
+            stdout: AsText(&stdout),
+            stderr: AsText(&stderr),
             stage: failure.map(|f| f.stage),
             error: failure.map(|f| f.message.as_str()).or(skipped),
             hint: failure.and_then(|f| f.hint.as_deref()),
@@ -105,9 +112,9 @@ impl Consumer for Records {
             FanoutEvent::Output { index, stream, bytes } => {
                 let mut spools = self.take(index);
                 let [stdout, stderr] = &mut spools;
-                let kept = if stream == Stream::Stdout { stdout.push(&bytes) } else { stderr.push(&bytes) };
+                if stream == Stream::Stdout { stdout } else { stderr }.push(&bytes);
                 self.running.insert(index, spools);
-                kept
+                Ok(())
             }
             FanoutEvent::Finished { index, outcome, duration } => self.record(index, &outcome, duration, out),
             FanoutEvent::Started { .. } | FanoutEvent::Draining { .. } => Ok(()),

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Consumer, Sink, label};
 use crate::{
-    event::{FanoutEvent, Outcome, Stream},
+    event::{FanoutEvent, Stream},
     natmap::Endpoint,
 };
 
@@ -70,15 +70,17 @@ impl Consumer for Lines {
             FanoutEvent::Finished { index, outcome, .. } => {
                 self.rest(index, Stream::Stdout, out)?;
                 self.rest(index, Stream::Stderr, err)?;
-                let what = match outcome {
-                    Outcome::Exited(exit) if exit.is_success() => return Ok(()),
-                    Outcome::Exited(exit) => exit.to_string(),
-                    Outcome::Error(failure) => failure.to_string(),
-                    Outcome::Skipped(why) => format!("skipped: {why}"),
-                };
+                if outcome.is_ok() {
+                    return Ok(());
+                }
                 // Results first, where both go to one place.
                 out.writer.flush()?;
-                writeln!(err.writer, "{}: {}", label(&self.endpoints, index), crate::clean::clean_line(&what))
+                writeln!(
+                    err.writer,
+                    "{}: {}",
+                    label(&self.endpoints, index),
+                    crate::clean::clean_line(&outcome.to_string())
+                )
             }
             FanoutEvent::Started { .. } | FanoutEvent::Draining { .. } => Ok(()),
         }
