@@ -15,7 +15,9 @@ pub use endpoint::{Endpoint, Host, HostError, HostKeyAlias};
 pub use instance::InstanceId;
 pub use port::{BackendPort, FrontendPort, PortError};
 pub use range::{PortRange, RangeError};
-pub use select::{InstanceSet, InstanceSetError, SelectError, display_endpoints, display_set};
+pub use select::{
+    InstanceSet, InstanceSetError, SelectError, display_endpoints, display_set, one_per_instance,
+};
 
 use serde::Serialize;
 

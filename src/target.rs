@@ -36,7 +36,7 @@ pub enum TargetError {
         reason: RangeError,
     },
     /// A single word.
-    #[error("\"{0}\" is not a target")]
+    #[error("\"{0}\" is not a target: write HOST:PORT, HOST:START-END, @FILE, `-` or `lab`")]
     Word(String),
 }
 
@@ -111,7 +111,7 @@ mod tests {
     fn wrong_targets_say_why() {
         let error = |text: &str| text.parse::<UserTarget>().unwrap_err().to_string();
         assert_eq!(error(""), "the target is empty");
-        assert_eq!(error("web"), "\"web\" is not a target");
+        assert!(error("web").starts_with("\"web\" is not a target: write HOST:PORT"));
         assert_eq!(
             error("h:50001-50000"),
             "\"h:50001-50000\" is not a HOST:PORT or HOST:START-END range: the range 50001-50000 ends before it starts"

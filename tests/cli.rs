@@ -91,7 +91,9 @@ fn what_is_wrong_is_said_with_a_hint_and_the_right_status() {
         (vec!["map", "web"], 2, vec!["\"web\" is not a target"]),
         (vec!["map", "20.1.2.3:50010-50000"], 2, vec!["ends before it starts"]),
         (vec!["map", "20.1.2.3:0"], 2, vec!["a port is a number from 1 to 65535"]),
-        (vec!["map", "lab", "--lab-fault", "9=drop"], 3, vec!["there is no instance 9", "hint:"]),
+        (vec!["map", &ports, "--lab-fault", "1=drop"], 2, vec!["shape the target `lab`"]),
+        (vec!["map", "20.1.2.3:50000", "--address", "20.1.2.4"], 2, vec!["`--address` goes with a document"]),
+        (vec!["map", "lab", "--lab-fault", "9=drop"], 2, vec!["there is no instance 9", "hint:"]),
         (vec!["map", "lab", "--lab-fault", "1=fire"], 2, vec!["fire"]),
         (
             vec!["map", &ports, "7"],
@@ -138,6 +140,15 @@ fn a_key_file_that_others_can_read_is_refused_for_safety() {
     let key = key.to_str().unwrap();
     let ran = here.run(&["exec", "127.0.0.1:1", "-i", key, "--", "true"]).expect_status(4);
     assert!(ran.stderr.contains("chmod 600"), "{}", ran.stderr);
+}
+
+#[test]
+fn texts_from_documents_do_not_steer_the_terminal() {
+    let here = Surroundings::new();
+    let text = r#"{"instance \u001b[31m0": "20.1.2.3:50000", "instance \u001b]0;x\u0007": "20.1.2.3:50000"}"#;
+    let ran = here.run_with_input(&["map", "-"], text.as_bytes()).expect_status(0);
+    assert!(ran.stderr.contains("^[[31m0"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains('\x1b') && !ran.stdout.contains('\x1b'), "{}{}", ran.stdout, ran.stderr);
 }
 
 #[test]

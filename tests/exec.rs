@@ -264,6 +264,71 @@ fn interrupts_go_in_steps_and_every_instance_has_an_outcome() {
     }
 }
 
+/// A question must not keep the user from leaving.
+#[test]
+fn ctrl_c_at_a_question_ends_the_run() {
+    let here = Surroundings::new();
+    let known = here.home.path().join("known_hosts");
+    let known = known.to_str().unwrap();
+    let in_terminal = |words: &[&str]| {
+        pty::Terminal::run(
+            pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_vmssh"))
+                .args(words)
+                .env_clear()
+                .env("HOME", here.home.path())
+                .env("TERM", "xterm"),
+        )
+    };
+    let mut ssh = in_terminal(&["ssh", "lab", "0", "--known-hosts", known, "--", "true"]);
+    ssh.see("(yes/no)");
+    ssh.send("\x03");
+    assert_eq!(ssh.end().code(), Some(130), "{}", ssh.screen());
+
+    let mut exec = in_terminal(&["exec", "lab", "--known-hosts", known, "--", "true"]);
+    exec.see("(yes/no)");
+    exec.send("\x03");
+    exec.see("Ctrl-C again ends them");
+    exec.send("\x03");
+    assert_eq!(exec.end().code(), Some(130), "{}", exec.screen());
+    assert!(exec.screen().contains("4 connect: interrupted (0-3)"), "{}", exec.screen());
+
+    let mut password = in_terminal(&["exec", "lab", "--ask-password", "--", "true"]);
+    let before = password.modes();
+    password.see("Password of azureuser: ");
+    password.until_silent();
+    password.send("\x03");
+    assert_eq!(password.end().code(), Some(130), "{}", password.screen());
+    assert_eq!(password.modes(), before, "the echo is back");
+}
+
+#[test]
+fn many_long_outputs_need_no_more_descriptors_than_connections() {
+    let here = Surroundings::new();
+    let program = env!("CARGO_BIN_EXE_vmssh");
+    let ran = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n 300 && exec \"$@\"",
+            "sh",
+            program,
+            "exec",
+            "lab",
+            "--lab-instances",
+            "200",
+            "-P",
+            "10",
+        ])
+        .args(["-o", "fold", "--", "seq \"$VMSSH_LAB_INSTANCE\" 5000"])
+        .env_clear()
+        .env("HOME", here.home.path())
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .output()
+        .unwrap();
+    let ran = vmssh::Ran::from(ran).expect_status(0);
+    assert_eq!(ran.stdout.matches("\n5000\n").count(), 200);
+    assert!(ran.stderr.contains("200 of 200 ok"), "{}", ran.stderr);
+}
+
 #[test]
 fn a_reader_that_has_had_enough_ends_the_run() {
     let here = Surroundings::new();

@@ -126,9 +126,9 @@ pub(super) struct InstancesArgs {
 /// The shape of the lab that the target `lab` starts.
 #[derive(Debug, Clone, Args)]
 pub(super) struct LabShape {
-    /// How many instances the target `lab` has
-    #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Lab", value_parser = lab_size)]
-    pub(super) lab_instances: usize,
+    /// How many instances the target `lab` has [default: 4]
+    #[arg(long, value_name = "N", help_heading = "Lab", value_parser = lab_size)]
+    pub(super) lab_instances: Option<usize>,
     /// What is wrong with some of them: 3=drop, 0-1=slow; drop|refuse|slow|hostkey|auth
     #[arg(long, value_name = "N=FAULT", help_heading = "Lab")]
     pub(super) lab_fault: Vec<FaultSpec>,

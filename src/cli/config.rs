@@ -29,7 +29,8 @@ impl Config {
         let text = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let own = directories::ProjectDirs::from("", "", "vmssh");
         Self {
-            user: text("USER").or_else(|| text("LOGNAME")).or_else(|| text("USERNAME")),
+            // The system's word, as ssh has it: cron and containers set no USER.
+            user: whoami::username().ok().or_else(|| text("USER")),
             ssh_dir: directories::BaseDirs::new().map(|dirs| dirs.home_dir().join(".ssh")),
             known_hosts: own.map(|dirs| dirs.data_dir().join("known_hosts")),
             agent_socket: text("SSH_AUTH_SOCK").map(Into::into),

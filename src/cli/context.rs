@@ -34,6 +34,18 @@ impl Context {
         Ok(started)
     }
 
+    /// The work's result, or the user's wish to stop.
+    pub(super) async fn unless_interrupted<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            () = self.interrupt.drain.cancelled() => Err(Error::interrupted()),
+            done = work => done,
+        }
+    }
+
     /// Ends the lab with all that it started, before the runtime goes.
     pub(super) fn end_lab(&self) {
         if let Ok(mut lab) = self.lab.try_lock() {

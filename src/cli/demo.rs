@@ -2,8 +2,6 @@
 //!
 //! Every step prints the command that it runs; each can be typed as it stands.
 
-use std::io::Write;
-
 use super::{
     context::Context,
     dispatch,
@@ -28,11 +26,10 @@ const STEPS: [(&str, &str); 4] = [
 ];
 
 pub(super) async fn run(context: &Context) -> Result<Exit, Error> {
-    let mut out = context.ui.out();
-    writeln!(out, "A simulated scale set of 4 on loopback; instance 3 does not answer.")?;
+    let say = |text: String| context.ui.write(|out| writeln!(out, "{text}"));
+    say("A simulated scale set of 4 on loopback; instance 3 does not answer.".into())?;
     for (what, line) in STEPS {
-        writeln!(out, "\n# {what}\n$ {line}")?;
-        out.flush()?;
+        say(format!("\n# {what}\n$ {line}"))?;
         let words = shlex::split(line).unwrap_or_default();
         let cli = parse(words).map_err(|error| Error::new(Kind::Other, error.to_string()))?;
         // That instance 3 fails is what the demo shows.
@@ -40,7 +37,6 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Error> {
             return Ok(Exit::Interrupted);
         }
     }
-    writeln!(out, "\nYour own scale set: `vmssh probe HOST:50000-50099`; more with `vmssh help`.")?;
-    out.flush()?;
+    say("\nYour own scale set: `vmssh probe HOST:50000-50099`; more with `vmssh help`.".into())?;
     Ok(Exit::Ok)
 }

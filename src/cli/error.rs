@@ -79,26 +79,23 @@ impl Error {
         }
     }
 
+    /// Writing our own output failed.
+    pub(super) fn output(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(Kind::ClosedPipe, "the output was closed");
+        }
+        Self::new(Kind::Other, "can't write the output").caused_by(Some(error))
+    }
+
     /// The user stopped us.
     pub(super) fn interrupted() -> Self {
         Self::new(Kind::Interrupted, "interrupted")
     }
 }
 
-/// Writing our own output failed.
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::new(Kind::ClosedPipe, "the output was closed");
-        }
-        Self::new(Kind::Other, "can't write the output").caused_by(Some(&error))
-    }
-}
-
 impl From<CommandError> for Error {
     fn from(error: CommandError) -> Self {
-        let error = Self::from_chain(Kind::Usage, &error);
-        error.hint("put the command behind `--`: `vmssh exec TARGET -- uptime`")
+        Self::from_chain(Kind::Usage, &error).hint("put the command behind `--`: `... -- uptime`")
     }
 }
 
@@ -137,8 +134,14 @@ impl From<SavedError> for Error {
 
 impl From<LabError> for Error {
     fn from(error: LabError) -> Self {
+        let kind = match error {
+            LabError::Instances(_) | LabError::NoSuchInstance { .. } | LabError::BasePort { .. } => {
+                Kind::Usage
+            }
+            _ => Kind::Target,
+        };
         let hint = error.hint();
-        Self::from_chain(Kind::Target, &error).hints(hint)
+        Self::from_chain(kind, &error).hints(hint)
     }
 }
 

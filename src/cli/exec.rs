@@ -18,7 +18,7 @@ use super::{
 use crate::{
     event::{FanoutEvent, Outcome},
     fanout::{self, command::CommandJob},
-    natmap::{Endpoint, InstanceSet, display_endpoints},
+    natmap::{Endpoint, display_endpoints, one_per_instance},
     net::descriptors,
     report::{
         exec::{ExecProgress, ExecReport, Options, View},
@@ -76,9 +76,11 @@ pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error
     let command = script::command_line(&args.command)?;
     let loaded = load::load(context, &args.target).await?;
     load::say_findings(context, &loaded.map.findings);
-    let set = args.instances.instances.clone().unwrap_or_else(InstanceSet::all);
-    let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
-    let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::IfToldSo).await?;
+    let set = args.instances.instances.clone().unwrap_or_default();
+    // Two ways in are still one instance: the command must not run there twice.
+    let endpoints = one_per_instance(loaded.map.select(&set, Some(args.instances.backend_port))?);
+    let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::IfToldSo);
+    let client = context.unless_interrupted(client).await?;
     raise_descriptors(context, args.parallel.get().min(endpoints.len()));
 
     let view = view(args.output);
@@ -107,7 +109,7 @@ fn conclude(
         _ if exit == Exit::Ok && view != View::Fold => {}
         _ => {
             let mut text = Vec::new();
-            summary::write(&mut text, endpoints, outcomes)?;
+            summary::write(&mut text, endpoints, outcomes).map_err(|error| Error::output(&error))?;
             context.ui.note(String::from_utf8_lossy(&text).trim_end());
         }
     }
@@ -171,13 +173,13 @@ fn watch(
         if let FanoutEvent::Draining { running } = &event {
             say_draining(ui, running, endpoints);
         }
-        report.event(event)?;
+        report.event(event).map_err(|error| Error::output(&error))?;
         if arriving.is_empty() {
-            report.flush()?;
+            report.flush().map_err(|error| Error::output(&error))?;
         }
     }
     drop(progress);
-    Ok(report.finish()?)
+    report.finish().map_err(|error| Error::output(&error))
 }
 
 fn say_draining(ui: &Ui, running: &[usize], endpoints: &[Endpoint]) {

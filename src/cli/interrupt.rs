@@ -1,8 +1,11 @@
-//! Signals: the first Ctrl-C asks the work to drain, the second to end, the third ends the program.
+//! Signals: the first Ctrl-C asks the work to drain, the second to end, the third ends the program. A
+//! termination signal asks it to end, a second one ends it.
 
-use std::sync::Arc;
-
-use super::{context::Context, error::Error, error::Kind, exit::Exit, ui::Ui};
+use super::{
+    context::Context,
+    error::{Error, Kind},
+    exit::Exit,
+};
 use crate::{
     fanout::Interrupt,
     term::{self, Termination},
@@ -15,21 +18,21 @@ const SIGINT: u8 = 2;
 pub(super) fn listen(context: &Context) -> Result<(), Error> {
     let signals = Termination::listen()
         .map_err(|error| Error::new(Kind::Other, "can't listen to signals").caused_by(Some(&error)))?;
-    tokio::spawn(step(signals, context.ui.clone(), context.interrupt.clone()));
+    tokio::spawn(step(signals, context.interrupt.clone()));
     Ok(())
 }
 
-async fn step(mut signals: Termination, ui: Arc<Ui>, interrupt: Interrupt) {
+async fn step(mut signals: Termination, interrupt: Interrupt) {
     loop {
-        if signals.received().await != SIGINT {
-            // A polite kill or a closed terminal: no steps, just the end, with everything put back.
-            interrupt.drain.cancel();
-            interrupt.end.cancel();
-        } else if interrupt.end.is_cancelled() {
-            ui.warn("interrupted a third time: quitting at once");
+        let signal = signals.received().await;
+        if interrupt.end.is_cancelled() {
+            // Nothing is said: whatever holds the program up may hold up stderr as well.
             quit();
-        } else {
+        } else if signal == SIGINT {
             interrupt.next();
+        } else {
+            // A polite kill or a closed terminal: no steps, just the end, with everything put back.
+            interrupt.stop();
         }
     }
 }

@@ -41,11 +41,10 @@ pub(super) async fn run(context: &Context, args: LabArgs) -> Result<Exit, Error>
     let options =
         LabOptions { instances, faults: fault, base_port: port, state_dir: context.config.temp_dir.clone() };
     let lab = context.lab(|| options).await?;
-    let mut out = context.ui.out();
-    report::map::write_table(&mut out, lab.map())?;
-    write_use(&mut out, &lab)?;
-    out.flush()?;
-    drop(out);
+    context.ui.write(|out| {
+        report::map::write_table(out, lab.map())?;
+        write_use(out, &lab)
+    })?;
     drop(lab);
     context.ui.note("The lab runs until Ctrl-C.");
     context.interrupt.drain.cancelled().await;

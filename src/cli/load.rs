@@ -20,8 +20,12 @@ pub(super) struct Loaded {
     pub(super) lab: Option<Arc<Lab>>,
 }
 
+/// The lab's size where none is given: enough for a table, a fold and a fault.
+const LAB_INSTANCES: usize = 4;
+
 /// Reads or starts what the target names.
 pub(super) async fn load(context: &Context, args: &TargetArgs) -> Result<Loaded, Error> {
+    check_options(args)?;
     let map = match &args.target.target {
         Target::Range(range) => NatMap::from_range(range),
         Target::Lab => {
@@ -36,14 +40,28 @@ pub(super) async fn load(context: &Context, args: &TargetArgs) -> Result<Loaded,
         }
         Target::Stdin => {
             let read = tokio::task::spawn_blocking(|| saved::read(io::stdin().lock()));
-            tokio::select! {
-                map = document(args, read, "standard input") => map?,
-                () = context.interrupt.drain.cancelled() => return Err(Error::interrupted()),
-            }
+            context.unless_interrupted(document(args, read, "standard input")).await?
         }
         Target::Azure(name) => return Err(not_live(name)),
     };
     Ok(Loaded { map, lab: None })
+}
+
+/// An option that would have no effect is a misunderstanding.
+fn check_options(args: &TargetArgs) -> Result<(), Error> {
+    let LabShape { lab_instances, lab_fault } = &args.lab;
+    let target = &args.target.target;
+    if *target != Target::Lab && (lab_instances.is_some() || !lab_fault.is_empty()) {
+        return Err(Error::new(
+            Kind::Usage,
+            "`--lab-instances` and `--lab-fault` shape the target `lab` and no other",
+        ));
+    }
+    if args.address.is_some() && !matches!(target, Target::Saved(_) | Target::Stdin) {
+        return Err(Error::new(Kind::Usage, "`--address` goes with a document (`@FILE` or `-`)")
+            .hint("name the frontend in the target itself: `HOST:START-END`"));
+    }
+    Ok(())
 }
 
 async fn document(
@@ -61,7 +79,7 @@ async fn document(
 
 fn lab_options(context: &Context, shape: &LabShape) -> LabOptions {
     LabOptions {
-        instances: shape.lab_instances,
+        instances: shape.lab_instances.unwrap_or(LAB_INSTANCES),
         faults: shape.lab_fault.clone(),
         base_port: None,
         state_dir: context.config.temp_dir.clone(),

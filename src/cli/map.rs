@@ -31,16 +31,14 @@ pub(super) struct MapArgs {
 
 pub(super) async fn run(context: &Context, args: &MapArgs) -> Result<Exit, Error> {
     let loaded = load::load(context, &args.target).await?;
-    let set = args.instances.clone().unwrap_or_else(InstanceSet::all);
+    let set = args.instances.clone().unwrap_or_default();
     let map = loaded.map.restricted_to(&set, args.backend_port)?;
-    let mut out = context.ui.out();
-    match args.output {
-        Format::Table => write_table(&mut out, &map)?,
-        Format::Json => write_json(&mut out, &map)?,
-        Format::Jsonl => write_jsonl(&mut out, &map)?,
-        Format::Csv => write_csv(&mut out, &map)?,
-    }
-    std::io::Write::flush(&mut out)?;
+    context.ui.write(|out| match args.output {
+        Format::Table => write_table(out, &map),
+        Format::Json => write_json(out, &map),
+        Format::Jsonl => write_jsonl(out, &map),
+        Format::Csv => write_csv(out, &map),
+    })?;
     if args.output != Format::Json {
         load::say_findings(context, &map.findings);
     }

@@ -1,6 +1,6 @@
 //! `vmssh probe`: TCP probes to all endpoints at once.
 
-use std::{io::Write, num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
 
 use clap::Args;
 use tokio::sync::mpsc;
@@ -14,9 +14,8 @@ use super::{
     load,
 };
 use crate::{
-    natmap::InstanceSet,
     net::{
-        probe::{self, ProbeOptions},
+        probe::{self, Count, ProbeOptions},
         resolve::{Family, Resolver},
     },
     report::{probe::ProbeReport, progress::ProbeProgress},
@@ -56,17 +55,10 @@ pub(super) struct ProbeArgs {
     pub(super) output: Format,
 }
 
-/// How long to probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Count {
-    Probes(NonZeroU32),
-    Time(Duration),
-}
-
 pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Error> {
     let loaded = load::load(context, &args.target).await?;
     load::say_findings(context, &loaded.map.findings);
-    let set = args.instances.instances.clone().unwrap_or_else(InstanceSet::all);
+    let set = args.instances.instances.clone().unwrap_or_default();
     let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
 
     let resolver = Resolver::new(family(args));
@@ -87,14 +79,12 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
     let ((), stats) = tokio::join!(probing, folding);
 
     let report = ProbeReport::new(&endpoints, &stats);
-    let mut out = context.ui.out();
-    match args.output {
-        Format::Table => report.write_table(&mut out)?,
-        Format::Json => report.write_json(&mut out)?,
-        Format::Jsonl => report.write_jsonl(&mut out)?,
-        Format::Csv => report.write_csv(&mut out)?,
-    }
-    out.flush()?;
+    context.ui.write(|out| match args.output {
+        Format::Table => report.write_table(out),
+        Format::Json => report.write_json(out),
+        Format::Jsonl => report.write_jsonl(out),
+        Format::Csv => report.write_csv(out),
+    })?;
     Ok(match &report.verdict {
         _ if stop.is_cancelled() => Exit::Interrupted,
         verdict if verdict.none_resolved() => Exit::Target,
@@ -104,21 +94,13 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
 }
 
 fn options(args: &ProbeArgs) -> ProbeOptions {
-    ProbeOptions {
-        count: match args.count {
-            Count::Probes(n) => probe::Count::Times(n.get()),
-            Count::Time(time) => probe::Count::For(time),
-        },
-        interval: args.interval,
-        warm_up: args.warm_up,
-        timeout: args.timeout,
-    }
+    ProbeOptions { count: args.count, interval: args.interval, warm_up: args.warm_up, timeout: args.timeout }
 }
 
 fn probes_each(args: &ProbeArgs) -> Option<u64> {
     match args.count {
-        Count::Probes(n) => Some(u64::from(n.get()) + u64::from(args.warm_up)),
-        Count::Time(_) => None,
+        Count::Times(n) => Some(u64::from(n) + u64::from(args.warm_up)),
+        Count::For(_) => None,
     }
 }
 
@@ -133,10 +115,10 @@ fn family(args: &ProbeArgs) -> Family {
 /// psping's habit: a number of probes, or a time.
 fn count(text: &str) -> Result<Count, String> {
     if text.ends_with(|c: char| c.is_ascii_alphabetic()) {
-        return duration::parse_limit(text).map(Count::Time);
+        return duration::parse_limit(text).map(Count::For);
     }
-    text.parse()
-        .map(Count::Probes)
+    text.parse::<NonZeroU32>()
+        .map(|probes| Count::Times(probes.get()))
         .map_err(|_| format!("\"{text}\" is neither a number of probes nor a time"))
 }
 
@@ -146,8 +128,8 @@ mod tests {
 
     #[test]
     fn counts_are_numbers_or_times() {
-        assert_eq!(count("100"), Ok(Count::Probes(NonZeroU32::new(100).unwrap())));
-        assert_eq!(count("10s"), Ok(Count::Time(Duration::from_secs(10))));
+        assert_eq!(count("100"), Ok(Count::Times(100)));
+        assert_eq!(count("10s"), Ok(Count::For(Duration::from_secs(10))));
         for wrong in ["0", "-1", "", "0s", "ten"] {
             assert!(count(wrong).is_err(), "{wrong}");
         }

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::ui::Ui;
 use crate::{
+    fanout::Interrupt,
     ssh::{NewHostKey, Prompt},
     term,
 };
@@ -19,6 +20,7 @@ const MOST_TRIES: usize = 3;
 /// Asks on the controlling terminal, so that a piped standard input is left to the remote command.
 pub(super) struct TerminalPrompt {
     pub(super) ui: Arc<Ui>,
+    pub(super) interrupt: Interrupt,
 }
 
 impl Prompt for TerminalPrompt {
@@ -28,29 +30,36 @@ impl Prompt for TerminalPrompt {
         }
         // Interrupted, the program ends while this still waits, without echo: what was is put back then.
         term::remember();
-        self.ui.bars.suspend(|| rpassword::prompt_password(question)).map(|secret| Some(secret.into()))
+        let _no_bars = self.ui.without_bars();
+        match rpassword::prompt_password(question) {
+            // Without echo, Ctrl-C is a key like any other and no signal: it means the same.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.interrupt.stop();
+                Ok(None)
+            }
+            answer => answer.map(|secret| Some(secret.into())),
+        }
     }
 
     fn trust_host_key(&self, new: &NewHostKey) -> io::Result<bool> {
         let Some(mut answers) = terminal() else { return Ok(false) };
-        self.ui.bars.suspend(|| {
-            let mut err = io::stderr();
-            write_new_key(&mut err, new)?;
-            for _ in 0..MOST_TRIES {
-                write!(err, "Trust it and go on? (yes/no) ")?;
-                err.flush()?;
-                let mut line = String::new();
-                if answers.read_line(&mut line)? == 0 {
-                    return Ok(false);
-                }
-                match line.trim().to_ascii_lowercase().as_str() {
-                    "yes" => return Ok(true),
-                    "no" => return Ok(false),
-                    _ => writeln!(err, "Please type yes or no.")?,
-                }
+        let _no_bars = self.ui.without_bars();
+        let mut err = io::stderr();
+        write_new_key(&mut err, new)?;
+        for _ in 0..MOST_TRIES {
+            write!(err, "Trust it and go on? (yes/no) ")?;
+            err.flush()?;
+            let mut line = String::new();
+            if answers.read_line(&mut line)? == 0 {
+                return Ok(false);
             }
-            Ok(false)
-        })
+            match line.trim().to_ascii_lowercase().as_str() {
+                "yes" => return Ok(true),
+                "no" => return Ok(false),
+                _ => writeln!(err, "Please type yes or no.")?,
+            }
+        }
+        Ok(false)
     }
 
     fn note(&self, text: &str) {

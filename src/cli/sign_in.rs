@@ -29,7 +29,7 @@ pub(super) struct SignInArgs {
     /// A private key file; tried first, before the agent's and the default keys
     #[arg(short, long, value_name = "FILE", help_heading = "Signing in")]
     pub(super) identity: Vec<PathBuf>,
-    /// Ask for a password once, for when no key is taken
+    /// Ask for a password first, for when no key is taken
     #[arg(long, help_heading = "Signing in")]
     pub(super) ask_password: bool,
     /// What to do with a host key that is not known yet; a changed one is always refused
@@ -73,7 +73,8 @@ pub(super) async fn client(
     loaded: &Loaded,
     password: Password,
 ) -> Result<Client, Error> {
-    let prompt: Arc<dyn Prompt> = Arc::new(TerminalPrompt { ui: context.ui.clone() });
+    let prompt: Arc<dyn Prompt> =
+        Arc::new(TerminalPrompt { ui: context.ui.clone(), interrupt: context.interrupt.clone() });
     let user = user(context, target, args, loaded)?;
     let password = match password {
         _ if args.ask_password => ask_password(&prompt, &user).await?,
@@ -113,7 +114,8 @@ async fn ask_password(prompt: &Arc<dyn Prompt>, user: &str) -> Result<PasswordUs
     let (prompt, question) = (prompt.clone(), format!("Password of {user}: "));
     let answer = tokio::task::spawn_blocking(move || prompt.secret(&question))
         .await
-        .map_err(|error| Error::from_chain(Kind::Other, &error))??;
+        .map_err(|error| Error::from_chain(Kind::Other, &error))?
+        .map_err(|error| Error::new(Kind::Other, "can't ask for the password").caused_by(Some(&error)))?;
     answer.map(PasswordUse::Given).ok_or_else(|| {
         Error::new(Kind::Usage, "there is no terminal to ask for the password on")
             .hint("sign in with a key: `-i FILE`")

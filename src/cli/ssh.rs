@@ -14,9 +14,11 @@ use super::{
     sign_in::{self, Password, SignInArgs},
 };
 use crate::{
-    natmap::{BackendPort, Endpoint, InstanceSet, display_endpoints},
+    event::TerminalSize,
+    natmap::{BackendPort, Endpoint, InstanceSet, display_endpoints, one_per_instance},
     script,
     ssh::{
+        Session,
         pty::Modes,
         shell::{self, PtyRequest, ShellEnd, ShellIo, ShellRequest},
     },
@@ -62,17 +64,14 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
         return Err(no_terminal(args.tty));
     }
     let loaded = load::load(context, &args.target).await?;
-    let set = args.instance.clone().unwrap_or_else(InstanceSet::all);
-    let endpoint = one(loaded.map.select(&set, Some(args.backend_port))?)?;
-    let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::OnNeed).await?;
-    let session = tokio::select! {
-        session = client.connect(&endpoint) => session?,
-        () = context.interrupt.drain.cancelled() => return Err(Error::interrupted()),
-    };
-    let end = tokio::select! {
-        end = talk(context, &session, command, pty) => end,
-        () = context.interrupt.drain.cancelled() => Err(Error::interrupted()),
-    };
+    load::say_findings(context, &loaded.map.findings);
+    let set = args.instance.clone().unwrap_or_default();
+    let endpoint = one(one_per_instance(loaded.map.select(&set, Some(args.backend_port))?))?;
+    let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::OnNeed);
+    let client = context.unless_interrupted(client).await?;
+    let connect = async { client.connect(&endpoint).await.map_err(Error::from) };
+    let session = context.unless_interrupted(connect).await?;
+    let end = context.unless_interrupted(talk(context, &session, command, pty)).await;
     session.close().await;
     client.settle().await;
     match end? {
@@ -86,36 +85,20 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
 /// Joins the session to the process's streams, raw while a remote terminal is used.
 async fn talk(
     context: &Context,
-    session: &crate::ssh::Session,
+    session: &Session,
     command: Option<String>,
     pty: bool,
 ) -> Result<ShellEnd, Error> {
     let size = term::size().unwrap_or_default();
-    let modes = term::attributes().as_ref().map(Modes::of).unwrap_or_default();
-    let request = ShellRequest {
-        pty: pty.then(|| PtyRequest {
-            term: context.config.term.clone().unwrap_or_else(|| UNKNOWN_TERMINAL.into()),
-            size,
-            modes,
-        }),
-        env: context.config.locale.clone(),
-        command,
-        escape: pty.then_some(ESCAPE),
-    };
-    let (stdout, stderr) = (term::stdout()?, term::stderr()?);
+    let request = request(context, command, pty, size);
+    let (stdout, stderr) = (term::stdout().map_err(terminal_gone)?, term::stderr().map_err(terminal_gone)?);
     let raw = pty.then(RawMode::enter).transpose().map_err(terminal_gone)?;
     let io = ShellIo {
-        input: term::stdin()?,
+        input: term::stdin().map_err(terminal_gone)?,
         stdout: stdout.sender(),
         stderr: stderr.sender(),
         resizes: Box::pin(term::resizes(size).map_err(terminal_gone)?),
-        suspend: pty.then(|| {
-            Box::new(|| {
-                // A terminal that has gone away ends the session by itself.
-                let _ = term::suspend();
-                term::size()
-            }) as shell::Suspend
-        }),
+        suspend: pty.then(|| Box::new(suspend) as shell::Suspend),
     };
     let end = shell::run(session, request, io).await;
     // What came last must be seen before the terminal is ours again.
@@ -129,12 +112,30 @@ async fn talk(
         _ => written.await,
     };
     drop(raw);
-    written.or_else(closed_pipe_is_an_end)?;
-    Ok(end?)
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::output(&error)),
+        _ => Ok(end?),
+    }
 }
 
-fn closed_pipe_is_an_end(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+fn request(context: &Context, command: Option<String>, pty: bool, size: TerminalSize) -> ShellRequest {
+    let pty_request = || PtyRequest {
+        term: context.config.term.clone().unwrap_or_else(|| UNKNOWN_TERMINAL.into()),
+        size,
+        modes: term::attributes().as_ref().map(Modes::of).unwrap_or_default(),
+    };
+    ShellRequest {
+        pty: pty.then(pty_request),
+        env: context.config.locale.clone(),
+        command,
+        escape: pty.then_some(ESCAPE),
+    }
+}
+
+/// A terminal that has gone away ends the session by itself.
+fn suspend() -> Option<TerminalSize> {
+    let _ = term::suspend();
+    term::size()
 }
 
 /// The one endpoint that a session needs.

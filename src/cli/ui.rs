@@ -9,13 +9,14 @@ use super::{
     error::{Error, Kind},
     exit::Exit,
 };
-use crate::report::exec::Sink;
+use crate::{clean::clean, report::exec::Sink};
 
 /// The two streams and what was decided about them once.
 pub(super) struct Ui {
     quiet: bool,
     out_color: bool,
     err_color: bool,
+    show_bars: bool,
     /// Bars are drawn through this, so that notes and prompts can push them aside.
     pub(super) bars: MultiProgress,
 }
@@ -28,22 +29,20 @@ impl Ui {
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal && !no_color,
         };
-        // The log of `--verbose` and a bar would run through each other.
-        let target = if err_terminal && !global.quiet && global.verbose == 0 {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        Self {
+        let ui = Self {
             quiet: global.quiet,
             out_color: color(out_terminal),
             err_color: color(err_terminal),
-            bars: MultiProgress::with_draw_target(target),
-        }
+            // The log of `--verbose` and a bar would run through each other.
+            show_bars: err_terminal && !global.quiet && global.verbose == 0,
+            bars: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
+        };
+        ui.bars.set_draw_target(ui.bar_target());
+        ui
     }
 
     /// Standard output, buffered.
-    pub(super) fn out(&self) -> BufWriter<io::Stdout> {
+    fn out(&self) -> BufWriter<io::Stdout> {
         BufWriter::new(io::stdout())
     }
 
@@ -60,7 +59,7 @@ impl Ui {
     /// Something the user should know; not with `--quiet`.
     pub(super) fn note(&self, text: &str) {
         if !self.quiet {
-            self.say(text);
+            self.say(&clean(text.as_bytes()));
         }
     }
 
@@ -78,13 +77,18 @@ impl Ui {
     pub(super) fn error(&self, error: &Error) -> Exit {
         if error.kind != Kind::ClosedPipe {
             self.labelled("error", "1;31", &error.message);
-            error.causes.iter().for_each(|cause| self.say(&format!("  caused by: {cause}")));
+            error
+                .causes
+                .iter()
+                .for_each(|cause| self.say(&clean(format!("  caused by: {cause}").as_bytes())));
             error.hints.iter().for_each(|hint| self.hint(hint));
         }
         error.exit()
     }
 
     fn labelled(&self, label: &str, color: &str, text: &str) {
+        // Names, paths and answers from elsewhere are in it.
+        let text = clean(text.as_bytes());
         if self.err_color {
             self.say(&format!("\x1b[{color}m{label}:\x1b[0m {text}"));
         } else {
@@ -92,11 +96,36 @@ impl Ui {
         }
     }
 
-    /// A line on stderr. When even that can't be written, there is nobody to tell.
+    /// Lines on stderr, above the bars. When even that can't be written, there is nobody to tell.
     fn say(&self, text: &str) {
-        self.bars.suspend(|| {
-            let _ = writeln!(io::stderr(), "{text}");
-        });
+        let _ =
+            if self.bars.is_hidden() { writeln!(io::stderr(), "{text}") } else { self.bars.println(text) };
+    }
+
+    /// Takes the bars away while a person is asked something. Nothing else waits meanwhile.
+    pub(super) fn without_bars(&self) -> WithoutBars<'_> {
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        WithoutBars(self)
+    }
+
+    /// Writes results to standard output.
+    pub(super) fn write(&self, results: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+        let mut out = self.out();
+        results(&mut out).and_then(|()| out.flush()).map_err(|error| Error::output(&error))
+    }
+
+    fn bar_target(&self) -> ProgressDrawTarget {
+        if self.show_bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
+    }
+}
+
+/// See [`Ui::without_bars`]: they come back with the end of this.
+pub(super) struct WithoutBars<'a>(&'a Ui);
+
+impl Drop for WithoutBars<'_> {
+    fn drop(&mut self) {
+        self.0.bars.set_draw_target(self.0.bar_target());
     }
 }
 

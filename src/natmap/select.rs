@@ -7,8 +7,9 @@ use super::{BackendPort, Endpoint, Entry, InstanceId, NatMap};
 /// A set of instances as it is typed: `3`, `0-9,12`, `web_*`, `!4` (all but), joined by commas.
 ///
 /// Terms with `!` take away from what the others give, or from all where there are no others. Names
-/// compare without case, as Azure's do; `*` stands for any text, `?` for one character.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// compare without case, as Azure's do; `*` stands for any text, `?` for one character. The default is
+/// the set of all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceSet {
     give: Vec<Term>,
     take: Vec<Term>,
@@ -68,12 +69,6 @@ pub enum SelectError {
 }
 
 impl InstanceSet {
-    /// The set of all instances.
-    #[must_use]
-    pub fn all() -> Self {
-        Self { give: Vec::new(), take: Vec::new() }
-    }
-
     fn contains(&self, entry: &Entry) -> bool {
         (self.give.is_empty() || self.give.iter().any(|t| t.matches(entry)))
             && !self.take.iter().any(|t| t.matches(entry))
@@ -84,7 +79,7 @@ impl FromStr for InstanceSet {
     type Err = InstanceSetError;
 
     fn from_str(text: &str) -> Result<Self, InstanceSetError> {
-        let mut set = Self::all();
+        let mut set = Self::default();
         for part in text.split(',').map(str::trim) {
             let (side, part) = match part.strip_prefix('!') {
                 Some(rest) => (&mut set.take, rest),
@@ -257,6 +252,13 @@ pub fn display_set(ids: &[InstanceId]) -> String {
     text
 }
 
+/// The first way in to each instance, in order; ports whose instances are not known all stay.
+#[must_use]
+pub fn one_per_instance(endpoints: Vec<Endpoint>) -> Vec<Endpoint> {
+    let mut seen = std::collections::HashSet::new();
+    endpoints.into_iter().filter(|e| e.instance.as_ref().is_none_or(|id| seen.insert(id.clone()))).collect()
+}
+
 /// Instances as a set that can be typed again; endpoints that are only ports as `ports 50000-50003`.
 #[must_use]
 pub fn display_endpoints(endpoints: &[&Endpoint]) -> String {
@@ -326,6 +328,18 @@ mod tests {
     }
 
     #[test]
+    fn two_ways_in_are_one_instance() {
+        let mut map = map(&["0", "1"]);
+        let mut second = map.entries[0].clone();
+        second.port = 60000.try_into().unwrap();
+        map.entries.push(second);
+        let all = map.select(&InstanceSet::default(), None).unwrap();
+        assert_eq!(all.len(), 3);
+        let ports: Vec<_> = one_per_instance(all).iter().map(|e| e.port.get()).collect();
+        assert_eq!(ports, [50000, 50001]);
+    }
+
+    #[test]
     fn what_is_not_there_is_named_with_what_is() {
         let map = map(&["0", "1", "2", "7"]);
         let error = |set: &str| select(&map, set).unwrap_err();
@@ -338,7 +352,7 @@ mod tests {
             error("@failed"),
             "\"@failed\" names a set from the last run, and vmssh does not keep runs yet"
         );
-        let rdp = map.select(&InstanceSet::all(), Some(3389.try_into().unwrap())).unwrap_err();
+        let rdp = map.select(&InstanceSet::default(), Some(3389.try_into().unwrap())).unwrap_err();
         assert_eq!(
             rdp.to_string(),
             "none of the selected instances has a rule for backend port 3389; there are rules for 22"

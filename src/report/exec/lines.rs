@@ -70,7 +70,8 @@ impl Consumer for Lines {
             FanoutEvent::Finished { index, outcome, .. } => {
                 self.rest(index, Stream::Stdout, out)?;
                 self.rest(index, Stream::Stderr, err)?;
-                if outcome.is_ok() {
+                // A single instance's failure is the program's own, which says it.
+                if outcome.is_ok() || self.endpoints.len() == 1 {
                     return Ok(());
                 }
                 // Results first, where both go to one place.
