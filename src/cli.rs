@@ -21,7 +21,7 @@ mod ui;
 
 use std::{ffi::OsString, process::ExitCode, time::Duration};
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::styling};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     layer::SubscriberExt as _,
@@ -29,11 +29,68 @@ use tracing_subscriber::{
 };
 
 use self::{
-    args::{Cli, Verb},
-    context::Context,
-    error::Error,
-    exit::Exit,
+    args::GlobalArgs, context::Context, error::Error, exec::ExecArgs, exit::Exit, lab::LabArgs, map::MapArgs,
+    probe::ProbeArgs, ssh::SshArgs,
 };
+
+/// As in the rest of the family (cargo, gh): headings and names set off, nothing garish.
+const STYLES: styling::Styles = styling::Styles::styled()
+    .header(styling::AnsiColor::Green.on_default().bold())
+    .usage(styling::AnsiColor::Green.on_default().bold())
+    .literal(styling::AnsiColor::Cyan.on_default());
+
+/// Reach the instances of an Azure scale set: which port leads where, does it answer, get in.
+///
+/// TARGET is one of: `HOST:PORT` or `HOST:START-END` (a plain NAT range, instance k = START + k),
+/// `@FILE` or `-` (JSON that `az vmss list-instance-connection-info` or `az network lb
+/// inbound-nat-pool show` printed), `lab` (a simulated scale set on loopback, nothing else needed).
+/// INSTANCES is a set: `3`, `0-9,12`, `web_*`, `!4` (all but).
+#[derive(Debug, Parser)]
+#[command(name = "vmssh", version, styles = STYLES, max_term_width = 100)]
+#[command(
+    after_help = "New here? `vmssh demo` shows the main job from start to end, on a simulated scale set."
+)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show which frontend port leads to which instance
+    Map(MapArgs),
+    /// Probe the TCP ports of all instances at once: do they answer, and how fast.
+    ///
+    /// The round-trip time is the kernel's own measure of the handshake on Linux, where the handshake is
+    /// also never completed: the server's program does not see the probe, so sshd neither logs it nor
+    /// counts it (MaxStartups, PerSourcePenalties). Elsewhere the connection is opened and reset.
+    ///
+    /// Exit status: 0 every endpoint answers, 1 some don't, 3 no name could be resolved.
+    Probe(ProbeArgs),
+    /// Open a session on one instance, or run one command there.
+    ///
+    /// Without a command: a shell on a terminal of its own; `~.` at the start of a line ends it, `~?` tells
+    /// more. With one: one word is shell text, several are an argument vector, as in `vmssh exec`.
+    ///
+    /// Exit status: the remote one; 255 where the session itself failed.
+    Ssh(SshArgs),
+    /// Run a command on all instances, with one outcome for each.
+    ///
+    /// One word is shell text (`-- 'df -h | tail -1'`); several words are an argument vector, and the
+    /// program there gets exactly these (`-- grep 'a b' /etc/hosts`).
+    ///
+    /// Ctrl-C once starts nothing new, twice ends what runs, three times quits.
+    ///
+    /// Exit status: 0 all well, 1 some failed, 130 interrupted; on one instance the command's own, or 255
+    /// where the session failed.
+    Exec(ExecArgs),
+    /// A simulated scale set on loopback, to try things on
+    Lab(LabArgs),
+    /// Show the main job from start to end on a lab: map, probe, a command on all, a look inside
+    Demo,
+}
 
 /// After the verb has ended, tasks that still close connections get this long; nothing that matters
 /// to the user waits for them.
