@@ -5,6 +5,7 @@
 
 mod agent;
 mod auth;
+mod channel;
 mod client;
 mod command;
 mod error;
