@@ -67,6 +67,10 @@ pub(super) enum Filing {
 impl Line {
     fn known(&self) -> KnownKey {
         KnownKey {
+            names: match &self.names {
+                HostPatterns::Patterns(names) => Some(names.join(",")),
+                HostPatterns::HashedName { .. } => None,
+            },
             key_type: self.key.algorithm().to_string(),
             fingerprint: self.key.fingerprint(HashAlg::Sha256).to_string(),
             file: self.file.to_path_buf(),
