@@ -202,6 +202,8 @@ impl Attempt<'_> {
     async fn questions(&mut self, answer: &mut usize) -> Result<Option<bool>, Failure> {
         let user = self.user();
         let mut reply = self.session.handle()?.authenticate_keyboard_interactive_start(user, None).await;
+        // The account's password is asked for once, and first.
+        let mut open = true;
         for _ in 0..MOST_ROUNDS {
             let prompts = match reply {
                 Err(_) => return Err(self.hung_up()),
@@ -215,7 +217,13 @@ impl Attempt<'_> {
             };
             let mut answers = Vec::with_capacity(prompts.len());
             for prompt in prompts {
-                let Some(secret) = self.question(&prompt.prompt, prompt.echo, answer).await else {
+                let is_password = !prompt.echo && std::mem::take(&mut open) && asks_password(&prompt.prompt);
+                let secret = if is_password {
+                    self.shared_password(answer).await
+                } else {
+                    self.question(&prompt.prompt).await
+                };
+                let Some(secret) = secret else {
                     return Ok(None);
                 };
                 answers.push(secret.expose_secret().to_owned());
@@ -225,12 +233,14 @@ impl Attempt<'_> {
         Ok(None)
     }
 
-    async fn question(&self, text: &str, echo: bool, answer: &mut usize) -> Option<SecretString> {
-        if !echo && text.to_ascii_lowercase().contains("password") {
-            let (asked, secret) = self.password(*answer).await?;
-            *answer = asked;
-            return Some(secret);
-        }
+    async fn shared_password(&self, answer: &mut usize) -> Option<SecretString> {
+        let (asked, secret) = self.password(*answer).await?;
+        *answer = asked;
+        Some(secret)
+    }
+
+    /// A question of the server's own, for this connection alone.
+    async fn question(&self, text: &str) -> Option<SecretString> {
         if matches!(self.shared.options.password, PasswordUse::Given(_)) {
             return None;
         }
@@ -322,6 +332,38 @@ impl Attempt<'_> {
                 )
             }
             _ => about_keys.into(),
+        }
+    }
+}
+
+/// True for a hidden prompt that means the account's password, and neither a new one nor a code.
+fn asks_password(prompt: &str) -> bool {
+    let prompt = prompt.trim().to_lowercase();
+    let others = ["new", "retype", "again", "current", "one-time", "verification"];
+    let mut words = prompt.split(|c: char| !(c.is_alphanumeric() || c == '-'));
+    prompt.ends_with("password:") && !words.any(|word| others.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asks_password;
+
+    #[test]
+    fn only_the_account_s_password_is_answered_unseen() {
+        for prompt in ["Password: ", "password:", "jonw@web's Password: ", "(newton@news) Password:"] {
+            assert!(asks_password(prompt), "{prompt}");
+        }
+        for prompt in [
+            "New password: ",
+            "Retype new password:",
+            "Password again:",
+            "(current) UNIX password: ",
+            "One-time password:",
+            "Verification code: ",
+            "Password for the vault",
+            "",
+        ] {
+            assert!(!asks_password(prompt), "{prompt}");
         }
     }
 }

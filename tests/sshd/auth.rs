@@ -1,5 +1,7 @@
 //! Signing in.
 
+use russh::{MethodKind, MethodSet, server::Response};
+
 use super::*;
 
 #[tokio::test]
@@ -295,4 +297,53 @@ async fn a_banner_is_shown_once_and_clean() {
     let notes = person.notes();
     assert_eq!(notes.matches("Authorized use only").count(), 1, "{notes}");
     assert!(!notes.contains('\x1b'), "{notes}");
+}
+
+/// A server whose password has expired: it wants that one, then a new one twice.
+struct Expired(Arc<Mutex<Vec<String>>>);
+
+impl server::Handler for Expired {
+    type Error = russh::Error;
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _: &str,
+        _: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        let prompts: &[(_, bool)] = match response {
+            None => &[("Password: ".into(), false)],
+            Some(response) => {
+                let mut heard = self.0.lock().unwrap();
+                heard.extend(response.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()));
+                if heard.len() % 3 == 0 {
+                    return Ok(Auth::Accept);
+                }
+                &[("New password: ".into(), false), ("Retype new password:".into(), false)]
+            }
+        };
+        Ok(Auth::Partial { name: "".into(), instructions: "".into(), prompts: prompts.to_vec().into() })
+    }
+}
+
+#[tokio::test]
+async fn a_new_password_is_asked_for_as_such_and_kept_to_its_server() {
+    let heard = Arc::<Mutex<Vec<String>>>::default();
+    let config = server::Config {
+        methods: MethodSet::from(&[MethodKind::KeyboardInteractive][..]),
+        ..server::Config::default()
+    };
+    let server_heard = heard.clone();
+    let port = serve(config, move |_| Expired(server_heard.clone())).await;
+    let (options, _dir) = options_without_keys();
+    let options = ClientOptions { password: PasswordUse::Ask, ..options };
+    let person = Person::who_types(&["old", "fresh", "fresh", "other", "other"]);
+    let client = client(options, &person).await;
+    client.connect(&endpoint(port)).await.unwrap();
+    client.connect(&endpoint(port)).await.unwrap();
+    assert_eq!(*heard.lock().unwrap(), ["old", "fresh", "fresh", "old", "other", "other"]);
+    let [new, again] = ["New password: ", "Retype new password: "]
+        .map(|text| format!("(anybody@[127.0.0.1]:{port}) {text}"));
+    let expected = ["anybody's password: ", &new, &again, &new, &again];
+    assert_eq!(person.asked(), expected);
 }

@@ -2,12 +2,7 @@
 
 use std::net::Shutdown;
 
-use russh::{
-    Channel, ChannelId,
-    keys::{Algorithm, PrivateKey},
-    server::{self, Auth, ChannelOpenHandle},
-};
-use socket2::{SockRef, Socket};
+use russh::{Channel, ChannelId, server::ChannelOpenHandle};
 
 use super::*;
 
@@ -201,32 +196,9 @@ impl server::Handler for Odd {
 
 /// Signs in to such a server.
 async fn connect_to(conduct: Conduct) -> Session {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let config = server::Config {
-        auth_rejection_time_initial: Some(Duration::ZERO),
-        inactivity_timeout: None,
-        keys: vec![PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap()],
-        ..server::Config::default()
-    };
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let socket = SockRef::from(&stream).try_clone().unwrap();
-        let odd = Odd { conduct, socket };
-        server::run_stream(Arc::new(config), stream, odd).await?.await
-    });
-    let dir = tempfile::tempdir().unwrap();
-    let options = ClientOptions {
-        user: "anybody".into(),
-        identity_files: vec![],
-        default_keys: vec![],
-        agent_socket: None,
-        password: PasswordUse::Never,
-        host_keys: HostKeyPolicy::AcceptNew,
-        known_hosts: KnownHostsFiles { own: dir.path().join("known_hosts"), also: vec![] },
-        connect_timeout: Duration::from_secs(20),
-    };
-    client(options, &Arc::default()).await.connect(&endpoint(port)).await.unwrap()
+    let port = serve(server::Config::default(), move |socket| Odd { conduct, socket }).await;
+    let options = options_without_keys();
+    client(options.0, &Arc::default()).await.connect(&endpoint(port)).await.unwrap()
 }
 
 #[tokio::test]
