@@ -13,17 +13,11 @@ use russh::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    PasswordUse,
-    agent::{AgentSigner, Conversation},
-    client::Shared,
-    greeting::quote,
-    identity::TRIES,
-    limit::Limit,
+    PasswordUse, agent::Conversation, client::Shared, greeting::quote, identity::TRIES, limit::Limit,
     session::Session,
 };
 use crate::event::{Failure, Stage};
-pub(super) use offer::SignError;
-use offer::{By, FileSigner, Offer, Proof, key_of, offers};
+use offer::{AgentSigner, By, FileSigner, Offer, Proof, SignError, key_of, offers};
 pub(super) use password::Password;
 
 /// sshd hangs up at the sixth failure (MaxAuthTries); one is left for a password.
@@ -103,12 +97,9 @@ impl Attempt<'_> {
     async fn agent(&mut self) -> (Option<Conversation>, Vec<AgentIdentity>) {
         let Some(agent) = &self.shared.agent else { return (None, Vec::new()) };
         let binding = self.session.handle().ok().and_then(|h| h.agent_session_binding().cloned());
-        match agent.open(binding.as_ref()).await {
-            Ok((conversation, identities)) => (Some(conversation), identities),
-            Err(error) => {
-                self.shared.person.note(format!("the agent can't be used: {error}"));
-                (None, Vec::new())
-            }
+        match agent.open(binding.as_ref(), &self.shared.person, self.limit).await {
+            Some((conversation, identities)) => (Some(conversation), identities),
+            None => (None, Vec::new()),
         }
     }
 
@@ -140,7 +131,7 @@ impl Attempt<'_> {
             }
             By::Agent => {
                 let conversation = conversation.ok_or(SignError::Refused("the agent is gone"))?;
-                let mut signer = AgentSigner { conversation, limit };
+                let mut signer = AgentSigner { conversation, person: &self.shared.person, limit };
                 match proof {
                     Proof::Key(key) => handle.authenticate_publickey_with(user, key, hash, &mut signer).await,
                     Proof::Certificate(c) => {

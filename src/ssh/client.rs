@@ -34,7 +34,7 @@ pub(super) struct Shared {
     pub(super) known_hosts: KnownHosts,
     pub(super) identities: Vec<Arc<Identity>>,
     pub(super) password: auth::Password,
-    pub(super) agent: Option<agent::Agent>,
+    pub(super) agent: Option<Arc<agent::Agent>>,
     pub(super) goodbyes: TaskTracker,
 }
 
