@@ -285,6 +285,18 @@ async fn key_files_that_cannot_be_used_are_named() {
 }
 
 #[tokio::test]
+async fn a_key_that_somebody_else_owns_may_be_open_to_others() {
+    let server = TestSshd::start(&[]);
+    let key = server.new_key("mounted", &["-t", "ed25519"], "");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o440)).unwrap();
+    std::os::unix::fs::chown(&key, Some(64999), None)
+        .expect("giving a file away takes root: run the tests as root");
+    let mut options = options(&server);
+    options.identity_files = vec![key];
+    try_connect(&server, options).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_banner_is_shown_once_and_clean() {
     let server = TestSshd::start(&["PrintMotd no"]);
     let banner = server.dir().join("banner");
