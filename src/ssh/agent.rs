@@ -137,7 +137,8 @@ impl Conversation {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::{io, os::unix::net::UnixListener, sync::Mutex};
 

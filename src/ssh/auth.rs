@@ -1,7 +1,6 @@
 //! Signing in: which keys are offered in which order, passwords, and what is said when nothing helps.
 
 mod offer;
-mod password;
 
 use std::sync::Arc;
 
@@ -13,12 +12,11 @@ use russh::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    PasswordUse, agent::Conversation, client::Shared, greeting::quote, identity::TRIES, limit::Limit,
-    session::Session,
+    PasswordUse, agent::Conversation, greeting::quote, identity::TRIES, limit::Limit, session::Session,
+    shared::Shared,
 };
 use crate::event::{Failure, Stage};
 use offer::{AgentSigner, By, FileSigner, Offer, Proof, SignError, key_of, offers};
-pub(super) use password::Password;
 
 /// sshd hangs up at the sixth failure (MaxAuthTries); one is left for a password.
 const MOST_KEYS: usize = 5;
@@ -186,7 +184,7 @@ impl Attempt<'_> {
     }
 
     async fn password(&self, tried: usize) -> Option<(usize, SecretString)> {
-        self.shared.password.get(tried, self.shared, self.limit).await
+        self.shared.password.get(tried, &self.shared.person, self.limit).await
     }
 
     /// keyboard-interactive (RFC 4256). `None`: a question was left without an answer.

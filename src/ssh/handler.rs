@@ -14,11 +14,11 @@ use russh::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::Shared,
     greeting::quote,
     host_key::{self, HostKeyStatus, NewHostKey, Verdict},
     known_hosts::{Filing, ServerName},
     limit::Limit,
+    shared::Shared,
 };
 use crate::{
     clean::clean,

@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(super::filed(&shown(&[])), "host key of [20.1.2.3]:50000 filed: SHA256:new");
         let key = filed("ssh-ed25519");
         assert_eq!(
-            super::filed(&shown(&[key.clone()])),
+            super::filed(&shown(std::slice::from_ref(&key))),
             "host key of [20.1.2.3]:50000 filed: SHA256:new; the same key is filed for [20.1.2.3]:50001: the same \
              machine, or an image that was not generalised"
         );

@@ -10,9 +10,9 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    client::Shared,
     greeting::quote,
     handler::{Ending, Watch},
+    shared::Shared,
     transport::Cutter,
 };
 use crate::{
