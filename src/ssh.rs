@@ -5,6 +5,7 @@
 
 mod agent;
 mod auth;
+mod channel;
 mod client;
 mod command;
 mod error;
@@ -15,9 +16,11 @@ mod host_key;
 mod identity;
 mod known_hosts;
 mod limit;
+mod password;
 mod person;
 pub mod pty;
 mod session;
+mod shared;
 pub mod shell;
 mod stage;
 mod transport;

@@ -30,6 +30,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use russh::{
+    keys::{Algorithm, PrivateKey},
+    server::{self, Auth},
+};
+use socket2::{SockRef, Socket};
 use sshd::{TestSshd, endpoint, keygen, run};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -99,6 +104,46 @@ fn options(server: &TestSshd) -> ClientOptions {
         known_hosts: KnownHostsFiles { own: server.dir().join("known/hosts"), also: vec![] },
         connect_timeout: Duration::from_secs(20),
     }
+}
+
+/// Options for a server in this process, and the folder of their files.
+fn options_without_keys() -> (ClientOptions, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let options = ClientOptions {
+        user: "anybody".into(),
+        identity_files: vec![],
+        default_keys: vec![],
+        agent_socket: None,
+        password: PasswordUse::Never,
+        host_keys: HostKeyPolicy::AcceptNew,
+        known_hosts: KnownHostsFiles { own: dir.path().join("known_hosts"), also: vec![] },
+        connect_timeout: Duration::from_secs(20),
+    };
+    (options, dir)
+}
+
+/// A server in this process, for what no sshd would do. Gives its port; ends with the test.
+async fn serve<H: server::Handler<Error = russh::Error> + Send + 'static>(
+    config: server::Config,
+    mut handler: impl FnMut(Socket) -> H + Send + 'static,
+) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = Arc::new(server::Config {
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        inactivity_timeout: None,
+        keys: vec![PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap()],
+        ..config
+    });
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let handler = handler(SockRef::from(&stream).try_clone().unwrap());
+            let config = config.clone();
+            tokio::spawn(async move { server::run_stream(config, stream, handler).await?.await });
+        }
+    });
+    port
 }
 
 async fn client(options: ClientOptions, person: &Arc<Person>) -> Client {

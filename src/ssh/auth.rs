@@ -1,7 +1,6 @@
 //! Signing in: which keys are offered in which order, passwords, and what is said when nothing helps.
 
 mod offer;
-mod password;
 
 use std::sync::Arc;
 
@@ -13,18 +12,11 @@ use russh::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    PasswordUse,
-    agent::{AgentSigner, Conversation},
-    client::Shared,
-    greeting::quote,
-    identity::TRIES,
-    limit::Limit,
-    session::Session,
+    PasswordUse, agent::Conversation, greeting::quote, identity::TRIES, limit::Limit, session::Session,
+    shared::Shared,
 };
 use crate::event::{Failure, Stage};
-pub(super) use offer::SignError;
-use offer::{By, FileSigner, Offer, Proof, key_of, offers};
-pub(super) use password::Password;
+use offer::{AgentSigner, By, FileSigner, Offer, Proof, SignError, key_of, offers};
 
 /// sshd hangs up at the sixth failure (MaxAuthTries); one is left for a password.
 const MOST_KEYS: usize = 5;
@@ -103,12 +95,9 @@ impl Attempt<'_> {
     async fn agent(&mut self) -> (Option<Conversation>, Vec<AgentIdentity>) {
         let Some(agent) = &self.shared.agent else { return (None, Vec::new()) };
         let binding = self.session.handle().ok().and_then(|h| h.agent_session_binding().cloned());
-        match agent.open(binding.as_ref()).await {
-            Ok((conversation, identities)) => (Some(conversation), identities),
-            Err(error) => {
-                self.shared.person.note(format!("the agent can't be used: {error}"));
-                (None, Vec::new())
-            }
+        match agent.open(binding.as_ref(), &self.shared.person, self.limit).await {
+            Some((conversation, identities)) => (Some(conversation), identities),
+            None => (None, Vec::new()),
         }
     }
 
@@ -140,7 +129,7 @@ impl Attempt<'_> {
             }
             By::Agent => {
                 let conversation = conversation.ok_or(SignError::Refused("the agent is gone"))?;
-                let mut signer = AgentSigner { conversation, limit };
+                let mut signer = AgentSigner { conversation, person: &self.shared.person, limit };
                 match proof {
                     Proof::Key(key) => handle.authenticate_publickey_with(user, key, hash, &mut signer).await,
                     Proof::Certificate(c) => {
@@ -195,13 +184,15 @@ impl Attempt<'_> {
     }
 
     async fn password(&self, tried: usize) -> Option<(usize, SecretString)> {
-        self.shared.password.get(tried, self.shared, self.limit).await
+        self.shared.password.get(tried, &self.shared.person, self.limit).await
     }
 
     /// keyboard-interactive (RFC 4256). `None`: a question was left without an answer.
     async fn questions(&mut self, answer: &mut usize) -> Result<Option<bool>, Failure> {
         let user = self.user();
         let mut reply = self.session.handle()?.authenticate_keyboard_interactive_start(user, None).await;
+        // The account's password is asked for once, and first.
+        let mut open = true;
         for _ in 0..MOST_ROUNDS {
             let prompts = match reply {
                 Err(_) => return Err(self.hung_up()),
@@ -215,7 +206,13 @@ impl Attempt<'_> {
             };
             let mut answers = Vec::with_capacity(prompts.len());
             for prompt in prompts {
-                let Some(secret) = self.question(&prompt.prompt, prompt.echo, answer).await else {
+                let is_password = !prompt.echo && std::mem::take(&mut open) && asks_password(&prompt.prompt);
+                let secret = if is_password {
+                    self.shared_password(answer).await
+                } else {
+                    self.question(&prompt.prompt).await
+                };
+                let Some(secret) = secret else {
                     return Ok(None);
                 };
                 answers.push(secret.expose_secret().to_owned());
@@ -225,12 +222,14 @@ impl Attempt<'_> {
         Ok(None)
     }
 
-    async fn question(&self, text: &str, echo: bool, answer: &mut usize) -> Option<SecretString> {
-        if !echo && text.to_ascii_lowercase().contains("password") {
-            let (asked, secret) = self.password(*answer).await?;
-            *answer = asked;
-            return Some(secret);
-        }
+    async fn shared_password(&self, answer: &mut usize) -> Option<SecretString> {
+        let (asked, secret) = self.password(*answer).await?;
+        *answer = asked;
+        Some(secret)
+    }
+
+    /// A question of the server's own, for this connection alone.
+    async fn question(&self, text: &str) -> Option<SecretString> {
         if matches!(self.shared.options.password, PasswordUse::Given(_)) {
             return None;
         }
@@ -322,6 +321,38 @@ impl Attempt<'_> {
                 )
             }
             _ => about_keys.into(),
+        }
+    }
+}
+
+/// True for a hidden prompt that means the account's password, and neither a new one nor a code.
+fn asks_password(prompt: &str) -> bool {
+    let prompt = prompt.trim().to_lowercase();
+    let others = ["new", "retype", "again", "current", "one-time", "verification"];
+    let mut words = prompt.split(|c: char| !(c.is_alphanumeric() || c == '-'));
+    prompt.ends_with("password:") && !words.any(|word| others.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asks_password;
+
+    #[test]
+    fn only_the_account_s_password_is_answered_unseen() {
+        for prompt in ["Password: ", "password:", "jonw@web's Password: ", "(newton@news) Password:"] {
+            assert!(asks_password(prompt), "{prompt}");
+        }
+        for prompt in [
+            "New password: ",
+            "Retype new password:",
+            "Password again:",
+            "(current) UNIX password: ",
+            "One-time password:",
+            "Verification code: ",
+            "Password for the vault",
+            "",
+        ] {
+            assert!(!asks_password(prompt), "{prompt}");
         }
     }
 }

@@ -10,13 +10,17 @@ use russh::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    ClientError, ClientOptions, Prompt, agent, auth, greeting,
+    ClientError, ClientOptions, Prompt,
+    agent::Agent,
+    auth, greeting,
     handler::{Ending, Watch},
     identity::Identity,
     known_hosts::{KnownHosts, ServerName},
     limit::Limit,
+    password::Password,
     person::Person,
     session::Session,
+    shared::Shared,
     stage::{self, Progress},
     transport::{Cutter, Listening},
 };
@@ -25,18 +29,6 @@ use crate::{
     natmap::Endpoint,
     net::{connect, resolve::Resolver},
 };
-
-/// What all connections of a run share.
-pub(super) struct Shared {
-    pub(super) options: ClientOptions,
-    pub(super) resolver: Resolver,
-    pub(super) person: Person,
-    pub(super) known_hosts: KnownHosts,
-    pub(super) identities: Vec<Arc<Identity>>,
-    pub(super) password: auth::Password,
-    pub(super) agent: Option<agent::Agent>,
-    pub(super) goodbyes: TaskTracker,
-}
 
 /// Makes connections. Cheap to clone: clones share the known host keys, the keys that were decrypted
 /// and the answers that were given.
@@ -72,8 +64,8 @@ impl Client {
         let person = Person::new(prompt);
         notes.into_iter().for_each(|note| person.note(note));
         let shared = Shared {
-            password: auth::Password::default(),
-            agent: options.agent_socket.clone().map(agent::Agent::new),
+            password: Password::new(options.password.clone(), options.user.clone()),
+            agent: options.agent_socket.clone().map(Agent::new),
             options,
             resolver,
             person,

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, client::Msg};
+use russh::{ChannelReadHalf, ChannelWriteHalf, client::Msg};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
     sync::mpsc,
 };
 
-use super::{greeting::quote, session::Session};
+use super::{
+    channel::{Output, Running, read_to_end},
+    session::Session,
+};
 use crate::event::{Exit, Failure, Stage, Stream};
 
 /// A piece of input: what a channel's packet holds with most servers.
@@ -36,9 +38,9 @@ impl std::fmt::Debug for Stdin {
 /// A command that was started. Dropped before its end, it is sent SIGTERM and its channel is closed.
 pub struct RemoteCommand<'a> {
     session: &'a Session,
-    reader: Option<ChannelReadHalf>,
-    /// Gone once there is nothing left to be stopped.
-    writer: Option<Arc<ChannelWriteHalf<Msg>>>,
+    reader: ChannelReadHalf,
+    writer: Arc<ChannelWriteHalf<Msg>>,
+    running: Running,
 }
 
 impl std::fmt::Debug for RemoteCommand<'_> {
@@ -47,70 +49,59 @@ impl std::fmt::Debug for RemoteCommand<'_> {
     }
 }
 
-impl<'a> RemoteCommand<'a> {
-    pub(super) fn new(session: &'a Session, reader: ChannelReadHalf, writer: ChannelWriteHalf<Msg>) -> Self {
-        Self { session, reader: Some(reader), writer: Some(Arc::new(writer)) }
+impl Session {
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// When there is no session to be had for it, or the connection is lost.
+    pub async fn start(&self, command: &str) -> Result<RemoteCommand<'_>, Failure> {
+        let (reader, writer) = self.open_channel().await?.split();
+        let writer = Arc::new(writer);
+        let running = Running::new(writer.clone(), self.goodbyes());
+        writer.exec(true, command).await.map_err(|_| self.lost(Stage::Channel))?;
+        Ok(RemoteCommand { session: self, reader, writer, running })
     }
 
-    pub(super) async fn request(&self, command: &str) -> Result<(), Failure> {
-        let lost = || self.session.lost(Stage::Channel);
-        self.writer.as_ref().ok_or_else(lost)?.exec(true, command).await.map_err(|_| lost())
+    /// Starts a command and sees it to its end: [`start`](Self::start) and
+    /// [`RemoteCommand::finish`] without a time limit of its own between them.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub async fn exec(
+        &self,
+        command: &str,
+        stdin: Stdin,
+        output: mpsc::Sender<(Stream, Bytes)>,
+    ) -> Result<Exit, Failure> {
+        self.start(command).await?.finish(stdin, output).await
     }
+}
 
+impl RemoteCommand<'_> {
     /// Sees the command to its end. What it prints is sent to `output` as it comes; a slow reader
     /// slows the command down, a closed one is no error.
     ///
     /// # Errors
     /// When the server did not start the command, or the connection is lost before its end is known.
-    pub async fn finish(
-        mut self,
-        stdin: Stdin,
-        output: mpsc::Sender<(Stream, Bytes)>,
-    ) -> Result<Exit, Failure> {
-        let (Some(reader), Some(writer)) = (self.reader.take(), self.writer.clone()) else {
-            return Err(self.session.lost(Stage::Channel));
-        };
+    pub async fn finish(self, stdin: Stdin, output: mpsc::Sender<(Stream, Bytes)>) -> Result<Exit, Failure> {
+        let Self { session, reader, writer, running } = self;
+        let lost = |stage| session.lost(stage);
         let mut writing = std::pin::pin!(feed(stdin, &writer));
-        let mut reading = std::pin::pin!(drain(reader, output));
+        let mut reading = std::pin::pin!(read_to_end(reader, Output::Tagged(output), lost));
         let mut fed = false;
-        let end = loop {
+        let exit = loop {
             // Both go on independently: neither a full window nor a full output may stop the other.
             tokio::select! {
-                end = &mut reading => break end,
+                exit = &mut reading => break exit,
                 result = &mut writing, if !fed => {
                     fed = true;
                     result?;
                 }
             }
         };
-        if !matches!(end, End::Refused) {
-            self.writer = None;
-        }
-        match end {
-            End::Exited(exit) => Ok(exit),
-            End::Refused => {
-                Err(Failure::new(Stage::Channel, "the server does not run commands for this user")
-                    .with_hint("check ForceCommand, the user's shell and `command=` in authorized_keys"))
-            }
-            End::NoStatus => Err(Failure::new(Stage::Command, "ended without an exit status").with_hint(
-                "the command or its shell was killed on the instance: see its log (`journalctl -e`)",
-            )),
-            End::Lost => Err(self.session.lost(Stage::Command)),
-        }
-    }
-}
-
-impl Drop for RemoteCommand<'_> {
-    fn drop(&mut self) {
-        let Some(writer) = self.writer.take() else { return };
-        let mut stop = Box::pin(async move {
-            let _ = writer.signal(Sig::TERM).await;
-            let _ = writer.close().await;
-        });
-        // There is nearly always room in the queue; then the messages are ahead of a disconnect.
-        if stop.as_mut().now_or_never().is_none() {
-            self.session.say_goodbye(stop);
-        }
+        running.end(&exit);
+        // Tagged output always goes on to the end.
+        exit?.ok_or_else(|| session.lost(Stage::Command))
     }
 }
 
@@ -136,57 +127,4 @@ async fn feed(stdin: Stdin, writer: &ChannelWriteHalf<Msg>) -> Result<(), Failur
     }
     let _ = writer.eof().await;
     Ok(())
-}
-
-/// How a command's channel ended.
-enum End {
-    Exited(Exit),
-    Refused,
-    NoStatus,
-    Lost,
-}
-
-/// Reads a command's channel to its end. The exit status may come before the last output.
-async fn drain(mut reader: ChannelReadHalf, output: mpsc::Sender<(Stream, Bytes)>) -> End {
-    let (mut exit, mut refused, mut closed) = (None, false, false);
-    while let Some(message) = reader.wait().await {
-        let (stream, data) = match message {
-            ChannelMsg::Data { data } => (Stream::Stdout, data),
-            // 1 is SSH_EXTENDED_DATA_STDERR, the only one there is (RFC 4254 section 5.2).
-            ChannelMsg::ExtendedData { data, ext: 1 } => (Stream::Stderr, data),
-            ChannelMsg::ExitStatus { exit_status } => {
-                exit = Some(Exit::Status(exit_status));
-                continue;
-            }
-            ChannelMsg::ExitSignal { signal_name, .. } => {
-                exit = Some(Exit::Signal(signal(signal_name)));
-                continue;
-            }
-            ChannelMsg::Failure => {
-                refused = true;
-                break;
-            }
-            ChannelMsg::Close => {
-                closed = true;
-                continue;
-            }
-            _ => continue,
-        };
-        // Where nobody wants the output any more, the command still gets to its end.
-        let _ = output.send((stream, data)).await;
-    }
-    match exit {
-        _ if refused => End::Refused,
-        Some(exit) => End::Exited(exit),
-        None if closed => End::NoStatus,
-        None => End::Lost,
-    }
-}
-
-/// A signal's name, which a server may make up.
-pub(super) fn signal(signal: Sig) -> String {
-    match signal {
-        Sig::Custom(name) => quote(&name),
-        other => format!("{other:?}"),
-    }
 }

@@ -14,11 +14,11 @@ use russh::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::Shared,
     greeting::quote,
-    host_key::{self, NewHostKey, Verdict},
-    known_hosts::ServerName,
+    host_key::{self, HostKeyStatus, NewHostKey, Verdict},
+    known_hosts::{Filing, ServerName},
     limit::Limit,
+    shared::Shared,
 };
 use crate::{
     clean::clean,
@@ -68,13 +68,10 @@ impl Watch {
     async fn check(&self, key: &PublicKey) -> Result<(), Failure> {
         let options = &self.shared.options;
         let status = self.shared.known_hosts.status(&self.name, key.key_data());
-        match host_key::judge(status, options.host_keys, self.shown(key)) {
+        match host_key::judge(status.clone(), options.host_keys, self.shown(key)) {
             Verdict::Trust => Ok(()),
             Verdict::Refuse(failure) => Err(failure),
-            Verdict::TrustAndFile => {
-                self.file(key).await;
-                Ok(())
-            }
+            Verdict::TrustAndFile(shown) => self.file(key, status, shown).await,
             Verdict::Ask(_) => self.ask(key).await,
         }
     }
@@ -93,36 +90,51 @@ impl Watch {
         let turn = self.shared.person.turn(&self.limit).await;
         // Another connection to the same server may have had the answer meanwhile.
         let status = self.shared.known_hosts.status(&self.name, key.key_data());
-        let question = match host_key::judge(status, self.shared.options.host_keys, self.shown(key)) {
-            Verdict::Ask(question) => question,
-            Verdict::Refuse(failure) => return Err(failure),
-            Verdict::Trust | Verdict::TrustAndFile => return Ok(()),
-        };
-        let refusal = host_key::not_trusted(&question);
-        match self.shared.person.trust(turn, &self.limit, question).await {
+        let mut question =
+            match host_key::judge(status.clone(), self.shared.options.host_keys, self.shown(key)) {
+                Verdict::Ask(question) => question,
+                Verdict::Refuse(failure) => return Err(failure),
+                Verdict::Trust | Verdict::TrustAndFile(_) => return Ok(()),
+            };
+        match self.shared.person.trust(turn, &self.limit, question.clone()).await {
             Ok((true, turn)) => {
-                self.file(key).await;
+                // Seen in the question.
+                question.same_key.clear();
+                let filed = self.file(key, status, question).await;
                 drop(turn);
-                Ok(())
+                filed
             }
-            Ok((false, _)) => Err(refusal),
+            Ok((false, _)) => Err(host_key::not_trusted(&question)),
             Err(error) => Err(Failure::new(Stage::HostKey, format!("the question failed: {error}"))),
         }
     }
 
-    /// A key that can't be filed is trusted for this run: the decision has been made.
-    async fn file(&self, key: &PublicKey) {
+    /// A key that can't be filed is trusted for this run: the decision has been made. One that was
+    /// overtaken by another connection's is judged by what is known now.
+    async fn file(
+        &self,
+        key: &PublicKey,
+        decided_on: HostKeyStatus,
+        shown: NewHostKey,
+    ) -> Result<(), Failure> {
         let (shared, name, key) = (self.shared.clone(), self.name.clone(), key.clone());
-        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-        let filing = tokio::task::spawn_blocking(move || shared.known_hosts.file(&name, &key));
+        let filing = tokio::task::spawn_blocking(move || shared.known_hosts.file(&name, &key, &decided_on));
         let alias = &self.name.alias;
         self.shared.person.note(match filing.await {
-            Ok(Ok(())) => format!("host key of {alias} filed: {fingerprint}"),
-            Ok(Err((file, error))) => {
+            Ok(Filing::Done) => host_key::filed(&shown),
+            Ok(Filing::Overtaken(status)) => {
+                let policy = self.shared.options.host_keys;
+                return match host_key::judge(status, policy, shown.clone()) {
+                    Verdict::Refuse(failure) => Err(failure),
+                    _ => Err(host_key::not_trusted(&shown)),
+                };
+            }
+            Ok(Filing::Unwritten(file, error)) => {
                 format!("host key of {alias} can't be filed in {}: {error}", file.display())
             }
             Err(error) => format!("host key of {alias} can't be filed: {error}"),
         });
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::greeting::quote;
 use crate::event::{Failure, Stage};
 
 /// What to do with a host key that was never seen before. A changed or revoked one is always
@@ -22,6 +23,8 @@ pub enum HostKeyPolicy {
 /// A key that a known_hosts file has for a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownKey {
+    /// The names it is filed under, as the file has them; `None` where they are hashed.
+    pub names: Option<String>,
     /// `ssh-ed25519`, `ecdsa-sha2-nistp256`, ...
     pub key_type: String,
     /// `SHA256:...`, as `ssh-keygen -l` prints it.
@@ -88,7 +91,7 @@ pub enum Verdict {
     /// Go on.
     Trust,
     /// File it, then go on.
-    TrustAndFile,
+    TrustAndFile(NewHostKey),
     /// Ask the person.
     Ask(NewHostKey),
     /// Stop before anything is sent.
@@ -104,7 +107,7 @@ pub fn judge(status: HostKeyStatus, policy: HostKeyPolicy, shown: NewHostKey) ->
         HostKeyStatus::Revoked { known } => Verdict::Refuse(revoked(&known, &shown)),
         HostKeyStatus::New { other_types } => match policy {
             HostKeyPolicy::Ask => Verdict::Ask(NewHostKey { other_types, ..shown }),
-            HostKeyPolicy::AcceptNew if other_types.is_empty() => Verdict::TrustAndFile,
+            HostKeyPolicy::AcceptNew if other_types.is_empty() => Verdict::TrustAndFile(shown),
             HostKeyPolicy::AcceptNew => Verdict::Refuse(other_type(&other_types, &shown)),
             HostKeyPolicy::Strict => Verdict::Refuse(unknown(&shown)),
         },
@@ -155,6 +158,19 @@ fn unknown(shown: &NewHostKey) -> Failure {
     ))
 }
 
+/// What is said when a key was filed. Nobody was asked; that it is not this machine's alone is said
+/// here.
+pub(super) fn filed(shown: &NewHostKey) -> String {
+    let note = format!("host key of {} filed: {}", shown.name, shown.fingerprint);
+    let Some((first, others)) = shown.same_key.split_first() else { return note };
+    let first = first.names.as_deref().map_or_else(|| first.place(), quote);
+    // An image may have made hundreds.
+    let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+    format!(
+        "{note}; the same key is filed for {first}{more}: the same machine, or an image that was not generalised"
+    )
+}
+
 /// Nobody said yes.
 pub(super) fn not_trusted(shown: &NewHostKey) -> Failure {
     Failure::new(Stage::HostKey, "unknown: the server's key was not accepted").with_hint(format!(
@@ -198,6 +214,7 @@ mod tests {
 
     fn filed(key_type: &str) -> KnownKey {
         KnownKey {
+            names: Some("[20.1.2.3]:50001".into()),
             key_type: key_type.into(),
             fingerprint: "SHA256:old".into(),
             file: "/home/jo hn/known_hosts".into(),
@@ -230,7 +247,7 @@ mod tests {
     #[test]
     fn a_new_key_is_for_the_policy_to_decide() {
         let new = |others: &[KnownKey]| HostKeyStatus::New { other_types: others.to_vec() };
-        assert_eq!(judge(new(&[]), HostKeyPolicy::AcceptNew, shown()), Verdict::TrustAndFile);
+        assert_eq!(judge(new(&[]), HostKeyPolicy::AcceptNew, shown()), Verdict::TrustAndFile(shown()));
         assert_eq!(judge(new(&[]), HostKeyPolicy::Ask, shown()), Verdict::Ask(shown()));
         assert!(matches!(judge(new(&[]), HostKeyPolicy::Strict, shown()), Verdict::Refuse(_)));
         // A server that suddenly has only another type of key is not a first contact.
@@ -238,5 +255,20 @@ mod tests {
         assert!(matches!(judge(new(&others), HostKeyPolicy::AcceptNew, shown()), Verdict::Refuse(_)));
         let Verdict::Ask(question) = judge(new(&others), HostKeyPolicy::Ask, shown()) else { panic!() };
         assert_eq!(question.other_types, others);
+    }
+
+    #[test]
+    fn a_key_that_another_name_has_too_is_noted() {
+        let shown = |same_key: &[KnownKey]| NewHostKey { same_key: same_key.to_vec(), ..shown() };
+        assert_eq!(super::filed(&shown(&[])), "host key of [20.1.2.3]:50000 filed: SHA256:new");
+        let key = filed("ssh-ed25519");
+        assert_eq!(
+            super::filed(&shown(std::slice::from_ref(&key))),
+            "host key of [20.1.2.3]:50000 filed: SHA256:new; the same key is filed for [20.1.2.3]:50001: the same \
+             machine, or an image that was not generalised"
+        );
+        let hashed = KnownKey { names: None, ..key.clone() };
+        let note = super::filed(&shown(&[hashed, key.clone(), key]));
+        assert!(note.contains("filed for /home/jo hn/known_hosts:7 and 2 more:"), "{note}");
     }
 }

@@ -185,20 +185,26 @@ fn beside(path: &Path, suffix: &str) -> Option<String> {
     fs::read_to_string(name).ok()
 }
 
-/// A private key must be its owner's alone, as ssh(1) wants it. Windows has no such bits.
+/// A private key of the user's must be the user's alone. As in ssh(1), one that somebody else owns is
+/// taken as it is: root's, mounted into a container for a group to read. Windows has no such bits.
 fn check_mode(path: &Path, file: &File) -> Result<(), ClientError> {
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt as _;
+        use std::os::unix::fs::MetadataExt as _;
         let trouble = |source| ClientError::KeyFile { file: path.into(), source };
-        let mode = file.metadata().map_err(trouble)?.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(ClientError::LooseMode { file: path.into(), mode });
+        let about = file.metadata().map_err(trouble)?;
+        if is_loose(about.mode(), about.uid(), rustix::process::geteuid().as_raw()) {
+            return Err(ClientError::LooseMode { file: path.into(), mode: about.mode() & 0o7777 });
         }
     }
     #[cfg(not(unix))]
     let _ = (path, file);
     Ok(())
+}
+
+#[cfg(unix)]
+fn is_loose(mode: u32, owner: u32, user: u32) -> bool {
+    owner == user && mode & 0o077 != 0
 }
 
 #[cfg(test)]
@@ -220,6 +226,14 @@ mod tests {
         let Parsed::Not(reason) = parse("hello") else { panic!() };
         assert_eq!(reason, "it does not begin like one");
         assert!(matches!(parse("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"), Parsed::Not(_)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_user_s_own_keys_must_be_closed_to_others() {
+        assert!(is_loose(0o100_640, 1000, 1000) && is_loose(0o100_604, 0, 0));
+        assert!(!is_loose(0o100_600, 1000, 1000) && !is_loose(0o100_400, 1000, 1000));
+        assert!(!is_loose(0o100_440, 0, 1000));
     }
 
     #[test]

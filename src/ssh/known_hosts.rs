@@ -53,9 +53,24 @@ struct Line {
     number: Option<usize>,
 }
 
+/// What came of filing a key.
+#[derive(Debug)]
+pub(super) enum Filing {
+    /// It is filed, now or since another contact did it.
+    Done,
+    /// The file can't be written; the key is known for this run all the same.
+    Unwritten(PathBuf, io::Error),
+    /// Nothing was filed: meanwhile something else is known than what was decided on.
+    Overtaken(HostKeyStatus),
+}
+
 impl Line {
     fn known(&self) -> KnownKey {
         KnownKey {
+            names: match &self.names {
+                HostPatterns::Patterns(names) => Some(names.join(",")),
+                HostPatterns::HashedName { .. } => None,
+            },
             key_type: self.key.algorithm().to_string(),
             fingerprint: self.key.fingerprint(HashAlg::Sha256).to_string(),
             file: self.file.to_path_buf(),
@@ -131,12 +146,14 @@ impl KnownHosts {
         lines.iter().filter(|l| l.marker.is_none() && l.key == *key).map(Line::known).collect()
     }
 
-    /// Files a key, here and in the file, unless that has been done meanwhile. Blocks. Gives the
-    /// error of the file; the key is known for this run all the same.
-    pub(super) fn file(&self, name: &ServerName, key: &PublicKey) -> Result<(), (PathBuf, io::Error)> {
+    /// Files a key, here and in the file, if what is known about it is still `decided_on`: of two
+    /// first contacts under one name that show different keys, only one may be trusted. Blocks.
+    pub(super) fn file(&self, name: &ServerName, key: &PublicKey, decided_on: &HostKeyStatus) -> Filing {
         let _filing = self.filing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.status(name, key.key_data()) == HostKeyStatus::Known {
-            return Ok(());
+        match self.status(name, key.key_data()) {
+            HostKeyStatus::Known => return Filing::Done,
+            status if status != *decided_on => return Filing::Overtaken(status),
+            _ => {}
         }
         let line = Line {
             marker: None,
@@ -148,8 +165,10 @@ impl KnownHosts {
         self.lines.write().unwrap_or_else(PoisonError::into_inner).push(line);
         // The server's key has no comment; nothing of it but the key is written.
         let key = PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(io::Error::other);
-        key.and_then(|key| append(&self.own, &format!("{} {}\n", name.alias, key.trim_end())))
-            .map_err(|error| (self.own.clone(), error))
+        match key.and_then(|key| append(&self.own, &format!("{} {}\n", name.alias, key.trim_end()))) {
+            Ok(()) => Filing::Done,
+            Err(error) => Filing::Unwritten(self.own.clone(), error),
+        }
     }
 }
 
@@ -284,6 +303,8 @@ mod tests {
         PrivateKey::random(&mut rand::rng(), algorithm).unwrap().public_key().clone()
     }
 
+    const FIRST: HostKeyStatus = HostKeyStatus::New { other_types: vec![] };
+
     fn ed25519() -> PublicKey {
         key(Algorithm::Ed25519)
     }
@@ -375,7 +396,8 @@ mod tests {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for (port, key) in (50000..).zip(&keys) {
-                        known.file(&name(&format!("[h]:{port}"), Some("h")), key).unwrap();
+                        let filing = known.file(&name(&format!("[h]:{port}"), Some("h")), key, &FIRST);
+                        assert!(matches!(filing, Filing::Done), "{filing:?}");
                     }
                 });
             }
@@ -393,6 +415,30 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!((mode(&own), mode(own.parent().unwrap())), (0o600, 0o700));
+        }
+    }
+
+    #[test]
+    fn of_two_first_contacts_with_different_keys_one_is_filed() {
+        for other in [ed25519(), key(Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 })] {
+            let dir = tempfile::tempdir().unwrap();
+            let files = KnownHostsFiles { own: dir.path().join("known_hosts"), also: vec![] };
+            let (known, _) = KnownHosts::read(&files).unwrap();
+            let server = name("[h]:50000", Some("h"));
+            let keys = [ed25519(), other];
+            // Both were looked up before either was filed.
+            for key in &keys {
+                assert_eq!(known.status(&server, key.key_data()), FIRST);
+            }
+            let filings = thread::scope(|scope| {
+                let file = |key| known.file(&server, key, &FIRST);
+                let threads = keys.each_ref().map(|key| scope.spawn(move || file(key)));
+                threads.map(|thread| thread.join().unwrap())
+            });
+            let done = filings.iter().filter(|f| matches!(f, Filing::Done)).count();
+            let overtaken = filings.iter().filter(|f| matches!(f, Filing::Overtaken(_))).count();
+            assert_eq!((done, overtaken), (1, 1), "{filings:?}");
+            assert_eq!(std::fs::read_to_string(&files.own).unwrap().lines().count(), 1);
         }
     }
 

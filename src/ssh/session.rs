@@ -2,27 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use russh::{
     Channel, ChannelOpenFailure, Disconnect,
     client::{Handle, Msg},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use super::{
-    client::Shared,
-    command::{RemoteCommand, Stdin},
     greeting::quote,
     handler::{Ending, Watch},
+    shared::Shared,
     transport::Cutter,
 };
 use crate::{
-    event::{Exit, Failure, Stage, Stream},
+    event::{Failure, Stage},
     net::connect::seconds,
 };
 
 /// Time for a polite end: a round trip to the other side of the world and a busy server.
-const GOODBYE: Duration = Duration::from_secs(1);
+pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A signed-in connection to one instance. Dropping it ends it, politely within a second where the
 /// runtime still runs ([`Client::settle`](super::Client::settle) waits for that).
@@ -89,36 +88,9 @@ impl Session {
         )
     }
 
-    /// Starts a command.
-    ///
-    /// # Errors
-    /// When there is no session to be had for it, or the connection is lost.
-    pub async fn start(&self, command: &str) -> Result<RemoteCommand<'_>, Failure> {
-        let (reader, writer) = self.open_channel().await?.split();
-        let running = RemoteCommand::new(self, reader, writer);
-        running.request(command).await?;
-        Ok(running)
-    }
-
-    /// Starts a command and sees it to its end: [`start`](Self::start) and
-    /// [`RemoteCommand::finish`] without a time limit of its own between them.
-    ///
-    /// # Errors
-    /// Those of both.
-    pub async fn exec(
-        &self,
-        command: &str,
-        stdin: Stdin,
-        output: mpsc::Sender<(Stream, Bytes)>,
-    ) -> Result<Exit, Failure> {
-        self.start(command).await?.finish(stdin, output).await
-    }
-
-    /// Does something as the connection is left, which may outlive who wanted it by a second.
-    pub(super) fn say_goodbye(&self, goodbye: impl Future<Output = ()> + Send + 'static) {
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            self.shared.goodbyes.spawn_on(timeout(GOODBYE, goodbye), &runtime);
-        }
+    /// What is said as the connection is left, which may outlive who wanted it by a second.
+    pub(super) fn goodbyes(&self) -> TaskTracker {
+        self.shared.goodbyes.clone()
     }
 
     /// Ends the connection politely, within a second.

@@ -8,15 +8,16 @@
 //! then reads no more, and TCP holds the instance back. Its kernel keeps asking for room, which
 //! keeps the flow alive in the load balancer, and nothing is lost.
 
-use std::{fmt, future::pending, time::Duration};
+use std::{fmt, future::pending, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::BoxStream};
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client::Msg};
+use russh::{Channel, ChannelMsg, ChannelWriteHalf, client::Msg};
 use tokio::{sync::mpsc, time::timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{
-    command::signal,
+    channel::{Output, REPLY_LIMIT, Running, no_reply, read_to_end},
     escape::{Escape, Step},
     pty::Modes,
     session::Session,
@@ -26,9 +27,6 @@ use crate::event::{Exit, Failure, Stage, TerminalSize};
 #[cfg(test)]
 mod tests;
 
-/// How long the server may take to grant a terminal or a shell. It runs its login procedures first,
-/// which may have to wait for a home directory on the network.
-const REPLY_LIMIT: Duration = Duration::from_secs(60);
 /// How long the last word to the server may take, where it may never be read.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// Pieces of input that wait for the instance to read them. A person's are keystrokes: as long as
@@ -36,8 +34,6 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 const TYPED_AHEAD: usize = 1024;
 /// The same for a pipe, whose pieces are large.
 const PIPED_AHEAD: usize = 4;
-/// The stream of standard error (RFC 4254 section 5.2).
-const STDERR: u32 = 1;
 
 /// What is asked of the instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,13 +94,13 @@ pub enum ShellEnd {
 }
 
 /// Runs the request on the instance until it ends, `~.` is typed or nobody takes the output. Dropped
-/// before that, it leaves nothing behind here; the instance is told when the session is dropped.
+/// before that, it leaves nothing behind here, and what runs there is sent SIGTERM.
 ///
 /// # Errors
 /// When the server refuses what is asked, or the connection is lost before the end is known.
 pub async fn run(session: &Session, request: ShellRequest, io: ShellIo) -> Result<ShellEnd, Failure> {
     let channel = session.open_channel().await?;
-    drive(channel, request, io, |stage| session.lost(stage)).await
+    drive(channel, request, io, session.goodbyes(), |stage| session.lost(stage)).await
 }
 
 /// Runs the request on an open session channel. `lost` tells why the connection ended, when it did.
@@ -112,6 +108,7 @@ async fn drive(
     mut channel: Channel<Msg>,
     request: ShellRequest,
     io: ShellIo,
+    goodbyes: TaskTracker,
     lost: impl Fn(Stage) -> Failure,
 ) -> Result<ShellEnd, Failure> {
     if let Some(pty) = &request.pty {
@@ -119,6 +116,8 @@ async fn drive(
     }
     start(&channel, &request).await.map_err(|_| lost(Stage::Channel))?;
     let (reader, writer) = channel.split();
+    let writer = Arc::new(writer);
+    let running = Running::new(writer.clone(), goodbyes);
     let ahead = if request.escape.is_some() { TYPED_AHEAD } else { PIPED_AHEAD };
     let (queue, queued) = mpsc::channel(ahead);
     let keyboard = Keyboard {
@@ -128,17 +127,19 @@ async fn drive(
         notes: io.stderr.clone(),
         suspend: io.suspend,
     };
+    let output = Output::Apart { stdout: io.stdout, stderr: io.stderr };
     let end = tokio::select! {
-        end = receive(reader, io.stdout, io.stderr, lost) => end?,
-        end = keyboard.read(io.input, &writer) => end,
+        exit = read_to_end(reader, output, lost) => exit.map(|exit| exit.map_or(ShellEnd::OutputClosed, ShellEnd::Exit)),
+        end = keyboard.read(io.input, &writer) => Ok(end),
         never = send(queued, &writer) => match never {},
         never = resize(io.resizes, &writer) => match never {},
     };
-    if !matches!(end, ShellEnd::Exit(_)) {
+    if matches!(end, Ok(ShellEnd::Disconnected | ShellEnd::OutputClosed)) {
         // The session may be used for something else, and the instance should know.
         let _ = timeout(CLOSE_LIMIT, writer.close()).await;
     }
-    Ok(end)
+    running.end(&end);
+    end
 }
 
 /// Asks for the terminal and waits for the answer: a program that expects one must not be started without.
@@ -165,7 +166,7 @@ async fn request_pty(
     timeout(REPLY_LIMIT, answer).await.unwrap_or_else(|_| Err(no_reply("a terminal")))
 }
 
-/// Asks for the shell or command; [`receive`] sees the answer.
+/// Asks for the shell or command; [`read_to_end`] sees the answer.
 async fn start(channel: &Channel<Msg>, request: &ShellRequest) -> Result<(), russh::Error> {
     for (name, value) in &request.env {
         channel.set_env(false, name, value).await?;
@@ -176,47 +177,11 @@ async fn start(channel: &Channel<Msg>, request: &ShellRequest) -> Result<(), rus
     }
 }
 
-/// Takes what the instance sends until the channel is closed: output may come after the exit status.
-async fn receive(
-    mut reader: ChannelReadHalf,
-    stdout: mpsc::Sender<Bytes>,
-    stderr: mpsc::Sender<Bytes>,
-    lost: impl Fn(Stage) -> Failure,
-) -> Result<ShellEnd, Failure> {
-    let (mut exit, mut complete, mut closed) = (None, false, false);
-    let Ok(mut next) = timeout(REPLY_LIMIT, reader.wait()).await else { return Err(no_reply("a shell")) };
-    while let Some(message) = next {
-        match message {
-            ChannelMsg::Data { data } => match stdout.send(data).await {
-                Ok(()) => {}
-                Err(_) => return Ok(ShellEnd::OutputClosed),
-            },
-            ChannelMsg::ExtendedData { data, ext: STDERR } => {
-                // Whoever closes standard error alone wants the rest.
-                let _ = stderr.send(data).await;
-            }
-            ChannelMsg::Failure => return Err(not_run()),
-            ChannelMsg::ExitStatus { exit_status } => exit = Some(Exit::Status(exit_status)),
-            ChannelMsg::ExitSignal { signal_name, .. } => exit = Some(Exit::Signal(signal(signal_name))),
-            ChannelMsg::Eof => complete = true,
-            ChannelMsg::Close => closed = true,
-            _ => {}
-        }
-        next = reader.wait().await;
-    }
-    match exit {
-        Some(exit) if complete || closed => Ok(ShellEnd::Exit(exit)),
-        // A status alone does not say that all of the output is there.
-        _ if !closed => Err(lost(Stage::Command)),
-        _ => Err(no_status()),
-    }
-}
-
 /// Sends input as the instance takes it, then the end of it.
 async fn send(mut queued: mpsc::Receiver<Bytes>, writer: &ChannelWriteHalf<Msg>) -> Never {
     while let Some(bytes) = queued.recv().await {
         if writer.data_bytes(bytes).await.is_err() {
-            // `receive` finds out why.
+            // `read_to_end` finds out why.
             return pending().await;
         }
     }
@@ -233,7 +198,7 @@ async fn resize(mut sizes: BoxStream<'static, TerminalSize>, writer: &ChannelWri
 
 async fn change_window(writer: &ChannelWriteHalf<Msg>, size: TerminalSize) {
     let TerminalSize { columns, rows, width_px, height_px } = size;
-    // If the connection is lost, `receive` finds out why.
+    // If the connection is lost, `read_to_end` finds out why.
     let _ = writer.window_change(columns, rows, width_px, height_px).await;
 }
 
@@ -318,19 +283,4 @@ fn title(request: &ShellRequest) -> String {
 fn no_terminal() -> Failure {
     Failure::new(Stage::Channel, "the server refused a terminal")
         .with_hint("give a command, which needs none: `vmssh ssh TARGET N -- COMMAND`")
-}
-
-fn no_reply(to: &str) -> Failure {
-    let limit = REPLY_LIMIT.as_secs();
-    Failure::new(Stage::Channel, format!("no reply to the request for {to} within {limit} s"))
-}
-
-fn not_run() -> Failure {
-    Failure::new(Stage::Channel, "the server does not run that for this user")
-        .with_hint("check ForceCommand, the user's shell and `command=` in authorized_keys")
-}
-
-fn no_status() -> Failure {
-    Failure::new(Stage::Command, "ended without an exit status")
-        .with_hint("the command or its shell was killed on the instance: see its log (`journalctl -e`)")
 }

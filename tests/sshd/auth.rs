@@ -1,5 +1,7 @@
 //! Signing in.
 
+use russh::{MethodKind, MethodSet, server::Response};
+
 use super::*;
 
 #[tokio::test]
@@ -283,6 +285,18 @@ async fn key_files_that_cannot_be_used_are_named() {
 }
 
 #[tokio::test]
+async fn a_key_that_somebody_else_owns_may_be_open_to_others() {
+    let server = TestSshd::start(&[]);
+    let key = server.new_key("mounted", &["-t", "ed25519"], "");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o440)).unwrap();
+    std::os::unix::fs::chown(&key, Some(64999), None)
+        .expect("giving a file away takes root: run the tests as root");
+    let mut options = options(&server);
+    options.identity_files = vec![key];
+    try_connect(&server, options).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_banner_is_shown_once_and_clean() {
     let server = TestSshd::start(&["PrintMotd no"]);
     let banner = server.dir().join("banner");
@@ -295,4 +309,53 @@ async fn a_banner_is_shown_once_and_clean() {
     let notes = person.notes();
     assert_eq!(notes.matches("Authorized use only").count(), 1, "{notes}");
     assert!(!notes.contains('\x1b'), "{notes}");
+}
+
+/// A server whose password has expired: it wants that one, then a new one twice.
+struct Expired(Arc<Mutex<Vec<String>>>);
+
+impl server::Handler for Expired {
+    type Error = russh::Error;
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _: &str,
+        _: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        let prompts: &[(_, bool)] = match response {
+            None => &[("Password: ".into(), false)],
+            Some(response) => {
+                let mut heard = self.0.lock().unwrap();
+                heard.extend(response.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()));
+                if heard.len() % 3 == 0 {
+                    return Ok(Auth::Accept);
+                }
+                &[("New password: ".into(), false), ("Retype new password:".into(), false)]
+            }
+        };
+        Ok(Auth::Partial { name: "".into(), instructions: "".into(), prompts: prompts.to_vec().into() })
+    }
+}
+
+#[tokio::test]
+async fn a_new_password_is_asked_for_as_such_and_kept_to_its_server() {
+    let heard = Arc::<Mutex<Vec<String>>>::default();
+    let config = server::Config {
+        methods: MethodSet::from(&[MethodKind::KeyboardInteractive][..]),
+        ..server::Config::default()
+    };
+    let server_heard = heard.clone();
+    let port = serve(config, move |_| Expired(server_heard.clone())).await;
+    let (options, _dir) = options_without_keys();
+    let options = ClientOptions { password: PasswordUse::Ask, ..options };
+    let person = Person::who_types(&["old", "fresh", "fresh", "other", "other"]);
+    let client = client(options, &person).await;
+    client.connect(&endpoint(port)).await.unwrap();
+    client.connect(&endpoint(port)).await.unwrap();
+    assert_eq!(*heard.lock().unwrap(), ["old", "fresh", "fresh", "old", "other", "other"]);
+    let [new, again] = ["New password: ", "Retype new password: "]
+        .map(|text| format!("(anybody@[127.0.0.1]:{port}) {text}"));
+    let expected = ["anybody's password: ", &new, &again, &new, &again];
+    assert_eq!(person.asked(), expected);
 }

@@ -1,5 +1,9 @@
 //! Commands over a connection, and its end.
 
+use std::net::Shutdown;
+
+use russh::{Channel, ChannelId, server::ChannelOpenHandle};
+
 use super::*;
 
 #[tokio::test]
@@ -132,4 +136,101 @@ async fn connections_that_are_dropped_leave_no_socket_and_no_task() {
     client.settle().await;
     assert_eq!(connections_to(port), 0);
     assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
+}
+
+/// A server that lets everybody in and then leaves the rails.
+struct Odd {
+    conduct: Conduct,
+    socket: Socket,
+}
+
+#[derive(Clone, Copy)]
+enum Conduct {
+    /// Says that the command succeeded, and is gone in the middle of its output.
+    CutAfterStatus,
+    /// Never answers the request for the command. Tells here that it has come.
+    NoAnswer(&'static tokio::sync::Notify),
+}
+
+impl server::Handler for Odd {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
+        Ok(Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        _: Channel<server::Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        _: &[u8],
+        session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        match self.conduct {
+            Conduct::CutAfterStatus => {
+                session.channel_success(id)?;
+                session.exit_status_request(id, 0)?;
+                session.data(id, &b"half of i"[..])
+            }
+            Conduct::NoAnswer(asked) => {
+                asked.notify_one();
+                Ok(())
+            }
+        }
+    }
+
+    async fn data(&mut self, _: ChannelId, _: &[u8], _: &mut server::Session) -> Result<(), Self::Error> {
+        self.socket.shutdown(Shutdown::Both).unwrap();
+        Ok(())
+    }
+}
+
+/// Signs in to such a server.
+async fn connect_to(conduct: Conduct) -> Session {
+    let port = serve(server::Config::default(), move |socket| Odd { conduct, socket }).await;
+    let options = options_without_keys();
+    client(options.0, &Arc::default()).await.connect(&endpoint(port)).await.unwrap()
+}
+
+#[tokio::test]
+async fn output_that_was_cut_off_is_no_success_whatever_the_status() {
+    let session = connect_to(Conduct::CutAfterStatus).await;
+    let (sender, mut receiver) = mpsc::channel(4);
+    let (mut input, read) = tokio::io::duplex(8);
+    let cut = async {
+        // It has come, and the status before it.
+        let (_, half) = receiver.recv().await.unwrap();
+        input.write_all(b"x").await.unwrap();
+        half
+    };
+    let (end, half) = tokio::join!(session.exec("x", Stdin::Reader(Box::new(read)), sender), cut);
+    assert_eq!(half, b"half of i"[..]);
+    let failure = end.unwrap_err();
+    assert_eq!(failure.stage, Stage::Command);
+    assert!(failure.message.starts_with("connection lost"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_never_answered_is_given_up() {
+    static ASKED: tokio::sync::Notify = tokio::sync::Notify::const_new();
+    let session = connect_to(Conduct::NoAnswer(&ASKED)).await;
+    let (sender, _receiver) = mpsc::channel(4);
+    let hurry = async {
+        ASKED.notified().await;
+        // From here on nothing happens but time.
+        tokio::time::pause();
+    };
+    let (end, ()) = tokio::join!(session.exec("x", Stdin::None, sender), hurry);
+    let failure = end.unwrap_err();
+    assert_eq!(failure.to_string(), "channel: no reply to the request for a shell or a command within 60s");
+    assert!(failure.hint.is_some());
 }

@@ -9,17 +9,8 @@ async fn connect_to(
 ) -> (Failure, Duration) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let dir = tempfile::tempdir().unwrap();
-    let options = ClientOptions {
-        user: "nobody".into(),
-        identity_files: vec![],
-        default_keys: vec![],
-        agent_socket: None,
-        password: PasswordUse::Never,
-        host_keys: HostKeyPolicy::AcceptNew,
-        known_hosts: KnownHostsFiles { own: dir.path().join("known_hosts"), also: vec![] },
-        connect_timeout: limit,
-    };
+    let (options, _dir) = options_without_keys();
+    let options = ClientOptions { connect_timeout: limit, ..options };
     let client = client(options, &Arc::default()).await;
     let start = Instant::now();
     let serving = async {

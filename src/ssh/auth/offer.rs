@@ -13,7 +13,7 @@ use russh::{
     },
 };
 
-use crate::ssh::{greeting::quote, identity::Identity, limit::Limit, person::Person};
+use crate::ssh::{agent::Conversation, greeting::quote, identity::Identity, limit::Limit, person::Person};
 
 /// A key that is offered, and who signs with it.
 pub(super) struct Offer<'a> {
@@ -99,7 +99,7 @@ fn same(a: &Proof, b: &Proof) -> bool {
 
 /// Why a key gave no signature.
 #[derive(Debug)]
-pub(in crate::ssh) enum SignError {
+pub(super) enum SignError {
     /// The connection is gone.
     Gone,
     /// The key can't be used.
@@ -132,6 +132,27 @@ impl Signer for FileSigner<'_> {
         let signature = sign(&key, hash, &data).ok_or(SignError::Refused("it can't sign"))?;
         signature.encode(&mut data).map_err(|_| SignError::Refused("it can't sign"))?;
         Ok(data)
+    }
+}
+
+/// Signs with the agent's keys.
+pub(super) struct AgentSigner<'a> {
+    pub(super) conversation: &'a mut Conversation,
+    pub(super) person: &'a Person,
+    pub(super) limit: &'a Arc<Limit>,
+}
+
+impl Signer for AgentSigner<'_> {
+    type Error = SignError;
+
+    async fn auth_sign(
+        &mut self,
+        key: &AgentIdentity,
+        hash: Option<HashAlg>,
+        data: Vec<u8>,
+    ) -> Result<Vec<u8>, SignError> {
+        let signed = self.conversation.sign(key, hash, data, self.person, self.limit);
+        signed.await.map_err(SignError::Refused)
     }
 }
 

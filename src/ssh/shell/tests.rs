@@ -171,11 +171,8 @@ impl User {
         request: ShellRequest,
     ) -> impl Future<Output = Result<ShellEnd, Failure>> + 'static {
         let (channel, io) = (self.channel.take().unwrap(), self.io.take().unwrap());
-        async {
-            timeout(LIMIT, drive(channel, request, io, |stage| Failure::new(stage, "connection lost")))
-                .await
-                .unwrap()
-        }
+        let lost = |stage| Failure::new(stage, "connection lost");
+        async move { timeout(LIMIT, drive(channel, request, io, TaskTracker::new(), lost)).await.unwrap() }
     }
 
     async fn types(&self, bytes: &[u8]) {
@@ -277,7 +274,7 @@ async fn a_command_reads_its_input_to_the_end_and_errors_stay_apart() {
             heard.extend_from_slice(&data);
         }
         // The input has ended; the output has not.
-        peer.channel.extended_data_bytes(STDERR, "a complaint").await.unwrap();
+        peer.channel.extended_data_bytes(crate::ssh::channel::STDERR, "a complaint").await.unwrap();
         peer.channel.data_bytes(heard).await.unwrap();
         peer.exit(0).await;
         peer.channel.close().await.unwrap();
@@ -478,4 +475,24 @@ async fn a_closed_pipe_is_an_end() {
     user.stdout.close();
     while user.stdout.recv().await.is_some() {}
     assert_eq!(session.await.unwrap(), Ok(ShellEnd::OutputClosed));
+}
+
+#[tokio::test]
+async fn what_is_cancelled_is_told_to_stop() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let mut user = User::new(async |mut peer: Peer| {
+        peer.grant().await;
+        peer.say("running").await;
+        let mut heard = Vec::new();
+        while let Some(message) = peer.next().await {
+            heard.push(message);
+        }
+        tell.send(heard).unwrap();
+    })
+    .await;
+    let session = tokio::spawn(user.session(command("x")));
+    user.sees("running").await;
+    session.abort();
+    let heard = timeout(LIMIT, told).await.unwrap().unwrap();
+    assert!(matches!(&heard[..], [ChannelMsg::Signal { signal: Sig::TERM }, ..]), "{heard:?}");
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
-use crate::ssh::{PasswordUse, client::Shared, identity::TRIES, limit::Limit};
+use super::{PasswordUse, identity::TRIES, limit::Limit, person::Person};
 
 /// Asked once, used for all instances.
-#[derive(Default)]
-pub(in crate::ssh) struct Password(Mutex<Known>);
+pub(super) struct Password {
+    wanted: PasswordUse,
+    user: String,
+    known: Mutex<Known>,
+}
 
 #[derive(Default)]
 struct Known {
@@ -22,20 +25,25 @@ struct Known {
 }
 
 impl Password {
+    /// Of this user, to be had in this way.
+    pub(super) fn new(wanted: PasswordUse, user: String) -> Self {
+        Self { wanted, user, known: Mutex::default() }
+    }
+
     /// The password, asked for unless there is one newer than the `tried`th answer. `None`: there is
     /// no (other) one to be had.
     pub(super) async fn get(
         &self,
         tried: usize,
-        shared: &Shared,
+        person: &Person,
         limit: &Arc<Limit>,
     ) -> Option<(usize, SecretString)> {
-        if let PasswordUse::Given(secret) = &shared.options.password {
+        if let PasswordUse::Given(secret) = &self.wanted {
             return (tried == 0).then(|| (1, secret.clone()));
         }
         let mut known = {
             let _pause = limit.pause();
-            self.0.lock().await
+            self.known.lock().await
         };
         if let Some(secret) = known.secret.as_ref().filter(|_| known.asked > tried) {
             return Some((known.asked, secret.clone()));
@@ -43,9 +51,9 @@ impl Password {
         if known.accepted || known.nobody || known.asked >= TRIES {
             return None;
         }
-        let turn = shared.person.turn(limit).await;
-        let question = format!("{}'s password: ", shared.options.user);
-        match shared.person.secret(turn, limit, question).await {
+        let turn = person.turn(limit).await;
+        let question = format!("{}'s password: ", self.user);
+        match person.secret(turn, limit, question).await {
             Ok(Some(secret)) => {
                 known.asked += 1;
                 known.secret = Some(secret.clone());
@@ -60,6 +68,6 @@ impl Password {
 
     /// Some server took it.
     pub(super) async fn accept(&self) {
-        self.0.lock().await.accepted = true;
+        self.known.lock().await.accepted = true;
     }
 }
