@@ -13,6 +13,7 @@ mod fault;
 mod files;
 mod frontend;
 mod handler;
+mod instance;
 mod line;
 mod process;
 #[cfg(unix)]
@@ -35,8 +36,8 @@ pub use error::LabError;
 pub use fault::{Fault, FaultError, FaultSpec};
 use files::Folder;
 use frontend::Port;
+use instance::Instance;
 use process::Processes;
-use server::Instance;
 
 use crate::natmap::{Entry, InstanceId, Known, NatMap, Protocol, Via};
 

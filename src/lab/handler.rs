@@ -17,9 +17,9 @@ use tokio_util::sync::DropGuard;
 use super::{
     Fault, USER,
     command::{self, Wishes},
+    instance::Instance,
     line::{self, Input, Line},
     process::Group,
-    server::Instance,
     socket::Gate,
 };
 
