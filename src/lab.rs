@@ -218,6 +218,8 @@ fn faults(options: &LabOptions) -> Result<Vec<Option<Fault>>, LabError> {
     }
 }
 
+/// Not `net::descriptors`: there what does not fit waits its turn, while a lab whose listeners don't fit
+/// must not start; and the lab is the other side of `net`'s work, so it stands without it.
 fn raise_handle_limit(instances: usize) -> Result<(), LabError> {
     let count = instances as u64;
     let needed = count + SPARE_HANDLES;
