@@ -107,22 +107,32 @@ impl fmt::Display for Exit {
     }
 }
 
-/// The numbers that POSIX shells have in common, for the signals of RFC 4254.
-fn signal_number(name: &str) -> Option<u8> {
-    Some(match name {
-        "HUP" => 1,
-        "INT" => 2,
-        "QUIT" => 3,
-        "ILL" => 4,
-        "ABRT" => 6,
-        "FPE" => 8,
-        "KILL" => 9,
-        "SEGV" => 11,
-        "PIPE" => 13,
-        "ALRM" => 14,
-        "TERM" => 15,
-        _ => return None,
-    })
+/// The signals of RFC 4254 section 6.10 whose numbers are the same on all POSIX systems; those of USR1
+/// and USR2 differ.
+const SIGNALS: [(&str, u8); 11] = [
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("ILL", 4),
+    ("ABRT", 6),
+    ("FPE", 8),
+    ("KILL", 9),
+    ("SEGV", 11),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+];
+
+/// The number of a signal named without `SIG`, where it is the same on all POSIX systems.
+#[must_use]
+pub fn signal_number(name: &str) -> Option<u8> {
+    SIGNALS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+}
+
+/// The name, without `SIG`, of a signal whose number is the same on all POSIX systems.
+#[must_use]
+pub fn signal_name(number: u8) -> Option<&'static str> {
+    SIGNALS.iter().find(|(_, known)| *known == number).map(|(name, _)| *name)
 }
 
 /// What became of one instance in a fan-out. Every instance gets exactly one.

@@ -13,6 +13,7 @@ mod fault;
 mod files;
 mod frontend;
 mod handler;
+mod instance;
 mod line;
 mod process;
 #[cfg(unix)]
@@ -35,8 +36,8 @@ pub use error::LabError;
 pub use fault::{Fault, FaultError, FaultSpec};
 use files::Folder;
 use frontend::Port;
+use instance::Instance;
 use process::Processes;
-use server::Instance;
 
 use crate::natmap::{Entry, InstanceId, Known, NatMap, Protocol, Via};
 
@@ -217,6 +218,8 @@ fn faults(options: &LabOptions) -> Result<Vec<Option<Fault>>, LabError> {
     }
 }
 
+/// Not `net::descriptors`: there what does not fit waits its turn, while a lab whose listeners don't fit
+/// must not start; and the lab is the other side of `net`'s work, so it stands without it.
 fn raise_handle_limit(instances: usize) -> Result<(), LabError> {
     let count = instances as u64;
     let needed = count + SPARE_HANDLES;

@@ -17,11 +17,12 @@ use tokio_util::sync::DropGuard;
 use super::{
     Fault, USER,
     command::{self, Wishes},
+    instance::Instance,
     line::{self, Input, Line},
     process::Group,
-    server::Instance,
     socket::Gate,
 };
+use crate::event::TerminalSize;
 
 /// Sessions on one connection: sshd's default (MaxSessions in sshd_config(5)).
 const MAX_SESSIONS: usize = 10;
@@ -175,19 +176,19 @@ impl server::Handler for Handler {
         term: &str,
         columns: u32,
         rows: u32,
-        width: u32,
-        height: u32,
+        width_px: u32,
+        height_px: u32,
         modes: &[(Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
         #[cfg(unix)]
         let granted = self.wishes(id).map(|wishes| {
-            let size = [columns, rows, width, height];
+            let size = TerminalSize { columns, rows, width_px, height_px };
             wishes.pty = Some(super::pty::PtyWish { term: term.into(), size, modes: modes.into() });
         });
         #[cfg(not(unix))]
         let granted: Option<()> = {
-            let _ = (term, columns, rows, width, height, modes);
+            let _ = (term, columns, rows, width_px, height_px, modes);
             None
         };
         answer(session, id, granted.is_some())
@@ -246,11 +247,11 @@ impl server::Handler for Handler {
         id: ChannelId,
         columns: u32,
         rows: u32,
-        width: u32,
-        height: u32,
+        width_px: u32,
+        height_px: u32,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.send(id, Input::Resize([columns, rows, width, height]));
+        self.send(id, Input::Resize(TerminalSize { columns, rows, width_px, height_px }));
         Ok(())
     }
 
@@ -261,7 +262,7 @@ impl server::Handler for Handler {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         if let Some(SessionState::Runs { group, .. }) = self.sessions.get(&id) {
-            group.signal(line::signal_name(&signal));
+            group.signal(&line::signal_name(signal));
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::{
     process::Leader,
     socket::Gate,
 };
-use crate::event::Exit;
+use crate::event::{Exit, TerminalSize};
 
 /// Output read at once, in bytes: the most that a packet carries with common clients (RFC 4253
 /// section 6.1), so none has to be split.
@@ -42,7 +42,7 @@ pub(super) enum Input {
     /// The end of standard input.
     Eof,
     /// A new size of the terminal.
-    Resize([u32; 4]),
+    Resize(TerminalSize),
 }
 
 impl Input {
@@ -178,7 +178,9 @@ async fn say_exit(line: &Line, exit: Exit) -> Result<(), russh::Error> {
     match exit {
         Exit::Status(status) => line.to_client.exit_status(status).await?,
         Exit::Signal(name) => {
-            let said = line.handle.exit_signal_request(id, signal(name), false, String::new(), String::new());
+            // On the wire a signal is its name, whichever variant it comes from.
+            let signal = Sig::Custom(name);
+            let said = line.handle.exit_signal_request(id, signal, false, String::new(), String::new());
             said.await.map_err(|()| russh::Error::SendError)?;
         }
     }
@@ -186,41 +188,12 @@ async fn say_exit(line: &Line, exit: Exit) -> Result<(), russh::Error> {
     line.to_client.close().await
 }
 
-/// The signal as russh has it.
-fn signal(name: String) -> Sig {
-    match name.as_str() {
-        "ABRT" => Sig::ABRT,
-        "ALRM" => Sig::ALRM,
-        "FPE" => Sig::FPE,
-        "HUP" => Sig::HUP,
-        "ILL" => Sig::ILL,
-        "INT" => Sig::INT,
-        "KILL" => Sig::KILL,
-        "PIPE" => Sig::PIPE,
-        "QUIT" => Sig::QUIT,
-        "SEGV" => Sig::SEGV,
-        "TERM" => Sig::TERM,
-        "USR1" => Sig::USR1,
-        _ => Sig::Custom(name),
-    }
-}
-
 /// The name of a signal that a client sends.
-pub(super) fn signal_name(signal: &Sig) -> &str {
+pub(super) fn signal_name(signal: Sig) -> String {
     match signal {
-        Sig::ABRT => "ABRT",
-        Sig::ALRM => "ALRM",
-        Sig::FPE => "FPE",
-        Sig::HUP => "HUP",
-        Sig::ILL => "ILL",
-        Sig::INT => "INT",
-        Sig::KILL => "KILL",
-        Sig::PIPE => "PIPE",
-        Sig::QUIT => "QUIT",
-        Sig::SEGV => "SEGV",
-        Sig::TERM => "TERM",
-        Sig::USR1 => "USR1",
         Sig::Custom(name) => name,
+        // The others are called what they are.
+        known => format!("{known:?}"),
     }
 }
 

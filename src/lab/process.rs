@@ -150,26 +150,20 @@ mod system {
 
     use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-    /// The signals of RFC 4254 section 6.10 and USR2, by name.
-    const SIGNALS: [(&str, Signal); 13] = [
-        ("ABRT", Signal::ABORT),
-        ("ALRM", Signal::ALARM),
-        ("FPE", Signal::FPE),
-        ("HUP", Signal::HUP),
-        ("ILL", Signal::ILL),
-        ("INT", Signal::INT),
-        ("KILL", Signal::KILL),
-        ("PIPE", Signal::PIPE),
-        ("QUIT", Signal::QUIT),
-        ("SEGV", Signal::SEGV),
-        ("TERM", Signal::TERM),
-        ("USR1", Signal::USR1),
-        ("USR2", Signal::USR2),
-    ];
+    use crate::event;
+
+    /// The signals whose numbers differ between systems. USR2 is not in RFC 4254; OpenSSH has it.
+    const OF_THIS_SYSTEM: [(&str, Signal); 2] = [("USR1", Signal::USR1), ("USR2", Signal::USR2)];
+
+    fn signal(name: &str) -> Option<Signal> {
+        let here = OF_THIS_SYSTEM.iter().find(|(known, _)| *known == name).map(|(_, signal)| *signal);
+        here.or_else(|| Signal::from_named_raw(event::signal_number(name)?.into()))
+    }
 
     /// The name of a signal; one without a name in SSH is named as OpenSSH's server does.
     pub(super) fn signal_name(number: i32) -> String {
-        let name = SIGNALS.iter().find(|(_, signal)| signal.as_raw() == number).map(|(name, _)| *name);
+        let here = OF_THIS_SYSTEM.iter().find(|(_, signal)| signal.as_raw() == number).map(|(name, _)| *name);
+        let name = here.or_else(|| event::signal_name(u8::try_from(number).ok()?));
         name.unwrap_or("SIG@openssh.com").into()
     }
 
@@ -178,10 +172,9 @@ mod system {
     }
 
     pub(super) fn signal_group(id: u32, name: &str) {
-        let signal = SIGNALS.iter().find(|(known, _)| *known == name);
-        if let (Some((_, signal)), Some(pid)) = (signal, pid(id)) {
+        if let (Some(signal), Some(pid)) = (signal(name), pid(id)) {
             // It fails only when the group is gone.
-            let _ = kill_process_group(pid, *signal);
+            let _ = kill_process_group(pid, signal);
         }
     }
 
@@ -224,4 +217,20 @@ mod system {
     pub(super) fn signal_group(_id: u32, _name: &str) {}
 
     pub(super) fn end_strays(_folder: &std::path::Path) {}
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_signal_that_can_be_sent_is_named_in_the_end() {
+        use std::os::unix::process::ExitStatusExt as _;
+
+        for (name, number) in [("TERM", 15), ("HUP", 1), ("USR1", rustix::process::Signal::USR1.as_raw())] {
+            assert_eq!(exit(ExitStatus::from_raw(number)), Exit::Signal(name.into()));
+        }
+        let bus = rustix::process::Signal::BUS.as_raw();
+        assert_eq!(exit(ExitStatus::from_raw(bus)), Exit::Signal("SIG@openssh.com".into()));
+    }
 }

@@ -9,13 +9,15 @@ use rustix::termios::{
     tcsetattr,
 };
 
+use crate::event::TerminalSize;
+
 /// What a `pty-req` asks for.
 #[derive(Debug, Clone)]
 pub(super) struct PtyWish {
     /// The value of TERM.
     pub(super) term: String,
-    /// Columns, rows, width and height in pixels.
-    pub(super) size: [u32; 4],
+    /// The terminal's size.
+    pub(super) size: TerminalSize,
     /// Terminal modes.
     pub(super) modes: Vec<(Pty, u32)>,
 }
@@ -29,11 +31,12 @@ pub(super) fn open(wish: &PtyWish) -> io::Result<(OwnedReadPty, OwnedWritePty, P
     Ok((read, write, pts))
 }
 
-/// The size in the order of the protocol's messages.
-pub(super) fn size([columns, rows, width, height]: [u32; 4]) -> Size {
+/// The size as the kernel takes it.
+pub(super) fn size(size: TerminalSize) -> Size {
+    let TerminalSize { columns, rows, width_px, height_px } = size;
     // A terminal counts in 16 bits; clients send 0 for what they don't know.
     let small = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
-    Size::new_with_pixel(small(rows), small(columns), small(width), small(height))
+    Size::new_with_pixel(small(rows), small(columns), small(width_px), small(height_px))
 }
 
 fn set_modes(pts: impl AsFd, modes: &[(Pty, u32)]) -> io::Result<()> {
@@ -151,7 +154,8 @@ mod tests {
     #[tokio::test]
     async fn modes_and_size_are_as_wished() {
         let modes = vec![(Pty::ECHO, 0), (Pty::ONLCR, 0), (Pty::VINTR, 7), (Pty::VQUIT, 255), (Pty::CS8, 1)];
-        let wish = PtyWish { term: "xterm".into(), size: [132, 43, 0, 70_000], modes };
+        let size = TerminalSize { columns: 132, rows: 43, width_px: 0, height_px: 70_000 };
+        let wish = PtyWish { term: "xterm".into(), size, modes };
         let (_read, _write, pts) = open(&wish).unwrap();
         let termios = tcgetattr(&pts).unwrap();
         assert!(!termios.local_modes.contains(LocalModes::ECHO));

@@ -2,19 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use russh::{
-    MethodKind, MethodSet, SshId,
-    keys::{PrivateKey, ssh_key::public::KeyData},
-    server,
-};
+use russh::{MethodKind, MethodSet, SshId, keys::PrivateKey, server};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, Semaphore},
     time::{MissedTickBehavior, interval, sleep},
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{Fault, command::Home, handler::Handler, process::Processes, socket::Connection};
+use super::{Fault, handler::Handler, instance::Instance, socket::Connection};
 
 /// How long a slow instance waits before it says anything: longer than a person's patience with a
 /// port that seems dead, shorter than usual connect limits of 10 s and more.
@@ -45,17 +40,6 @@ const LEFT_CHECK: Duration = Duration::from_secs(1);
 /// The wait after a failed accept: out of file handles, most likely, and nothing tells when there
 /// are some again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What the server of an instance knows.
-pub(super) struct Instance {
-    pub(super) config: Arc<server::Config>,
-    pub(super) fault: Option<Fault>,
-    pub(super) home: Home,
-    pub(super) accepted_key: Arc<KeyData>,
-    pub(super) processes: Arc<Processes>,
-    /// Set when the lab ends.
-    pub(super) end: CancellationToken,
-}
 
 /// The server's settings: its key, and no waits that only make sense against attackers.
 pub(super) fn config(host_key: PrivateKey) -> server::Config {

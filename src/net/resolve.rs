@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -83,6 +83,8 @@ pub enum ResolveError {
 type Answer = Result<Vec<IpAddr>, ResolveError>;
 
 /// Resolves names, each once: clones share what is known. Made for one run, so answers don't age.
+/// That nobody answered is no answer: it is told to all who wait for it, and whoever comes later asks
+/// again.
 #[derive(Debug, Clone)]
 pub struct Resolver {
     family: Family,
@@ -118,15 +120,28 @@ impl Resolver {
         match host {
             Host::Ip(ip) if self.family.wants(*ip) => Ok(vec![*ip]),
             Host::Ip(_) => Err(ResolveError::NoAddress(self.family)),
-            Host::Name(name) => {
-                let cell = {
-                    let mut answers = self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
-                    answers.entry(name.clone()).or_default().clone()
-                };
-                // Whoever waits while the first asker is cancelled becomes the asker.
-                cell.get_or_init(|| self.ask(name)).await.clone()
+            Host::Name(name) => self.once(name, self.ask(name)).await,
+        }
+    }
+
+    /// What is known of a name, else what comes of `ask`, which all who want it at the time share.
+    async fn once(&self, name: &str, ask: impl Future<Output = Answer>) -> Answer {
+        let cell = self.answers().entry(name.to_owned()).or_default().clone();
+        // Whoever waits while the first asker is cancelled becomes the asker.
+        let answer = cell.get_or_init(|| ask).await.clone();
+        if matches!(answer, Err(ResolveError::NoAnswer(_))) {
+            let mut answers = self.answers();
+            // Only this one: others may have begun to ask anew.
+            if answers.get(name).is_some_and(|known| Arc::ptr_eq(known, &cell)) {
+                answers.remove(name);
             }
         }
+        answer
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<String, Arc<OnceCell<Answer>>>> {
+        // Nothing under this lock panics half-way through a change.
+        self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask(&self, name: &str) -> Answer {
@@ -265,6 +280,31 @@ mod tests {
         .await;
         assert!(all.iter().all(|a| *a == Ok(vec!["10.9.8.7".parse().unwrap()])));
         assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn no_answer_is_shared_and_not_kept_and_what_was_answered_is_kept() {
+        let lost = || Err(ResolveError::NoAnswer("lost".into()));
+        let found = || Ok(vec!["10.9.8.7".parse().unwrap()]);
+        let (resolver, asked) = (Resolver::new(Family::V4), AtomicUsize::new(0));
+        let resolve = async |name: &str, answer: Answer| {
+            let ask = async {
+                asked.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                answer
+            };
+            resolver.once(name, ask).await
+        };
+        // The second comes while the first is under way: its own asking is not needed.
+        let both = tokio::join!(resolve("web", lost()), resolve("web", found()));
+        assert_eq!((both, asked.load(Ordering::SeqCst)), ((lost(), lost()), 1));
+        let no_such = Err(ResolveError::NoSuchName);
+        let no_address = Err(ResolveError::NoAddress(Family::V4));
+        for (name, answer) in [("web", found()), ("gone", no_such), ("v6", no_address)] {
+            asked.store(0, Ordering::SeqCst);
+            assert_eq!(resolve(name, answer.clone()).await, answer);
+            assert_eq!((resolve(name, lost()).await, asked.load(Ordering::SeqCst)), (answer, 1));
+        }
     }
 
     #[tokio::test]

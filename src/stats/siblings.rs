@@ -16,7 +16,7 @@ pub struct Siblings {
 /// With fewer endpoints the median may be the odd one itself.
 const MIN_ENDPOINTS: usize = 5;
 /// With fewer times a single late one would be an endpoint's median.
-const MIN_TIMES: usize = 3;
+const MIN_TIMES: u64 = 3;
 /// The usual limit for the modified z-score (Iglewicz and Hoaglin, 1993).
 const MAX_SCORE: f64 = 3.5;
 /// Makes the MAD of normally distributed values their standard deviation.
@@ -48,7 +48,7 @@ impl Siblings {
 }
 
 fn own_time(stats: &ProbeStats) -> Option<f64> {
-    (stats.rtts_ms().len() >= MIN_TIMES).then(|| median(&mut stats.rtts_ms().to_vec())).flatten()
+    stats.median_rtt_ms().filter(|_| stats.rtt_count() >= MIN_TIMES)
 }
 
 fn median(values: &mut [f64]) -> Option<f64> {
