@@ -328,7 +328,7 @@ impl server::Handler for Expired {
             Some(response) => {
                 let mut heard = self.0.lock().unwrap();
                 heard.extend(response.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()));
-                if heard.len() % 3 == 0 {
+                if heard.len().is_multiple_of(3) {
                     return Ok(Auth::Accept);
                 }
                 &[("New password: ".into(), false), ("Retype new password:".into(), false)]
