@@ -30,7 +30,7 @@ use std::{io, path::PathBuf, time::Duration};
 pub use client::Client;
 pub use command::{RemoteCommand, Stdin};
 pub use error::ClientError;
-pub use host_key::{HostKeyPolicy, HostKeyStatus, KnownKey, NewHostKey, Verdict, judge};
+pub use host_key::{HostKeyPolicy, KnownKey, NewHostKey};
 pub use known_hosts::KnownHostsFiles;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use session::Session;

@@ -14,7 +14,7 @@ use super::{
     agent::Agent,
     auth, greeting,
     handler::{Ending, Watch},
-    identity::Identity,
+    identity::{Identity, Origin},
     known_hosts::{KnownHosts, ServerName},
     limit::Limit,
     password::Password,
@@ -154,10 +154,10 @@ fn read_files(options: &ClientOptions) -> Result<Files, ClientError> {
         .map_err(|(file, source)| ClientError::KnownHosts { file, source })?;
     let mut identities = Vec::new();
     for path in &options.identity_files {
-        identities.push(Arc::new(Identity::read(path, true)?));
+        identities.push(Arc::new(Identity::read(path, Origin::Named)?));
     }
     for path in &options.default_keys {
-        match Identity::read(path, false) {
+        match Identity::read(path, Origin::Default) {
             Ok(identity) => identities.push(Arc::new(identity)),
             Err(ClientError::KeyFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {

@@ -120,7 +120,10 @@ async fn feed(stdin: Stdin, writer: &ChannelWriteHalf<Msg>) -> Result<(), Failur
                 }
                 // Half an input must not look like a whole one.
                 Err(error) => {
-                    return Err(Failure::new(Stage::Command, format!("its input can't be read: {error}")));
+                    let failure = Failure::new(Stage::Command, format!("its input can't be read: {error}"));
+                    return Err(failure.with_hint(
+                        "the command was stopped in the middle of it: mend the input and run it again",
+                    ));
                 }
             }
         }

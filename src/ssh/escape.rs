@@ -3,9 +3,6 @@
 //! They are those of ssh(1): an escape character counts at the very start and after a line end, and
 //! only together with a known character behind it. A pure machine: typed bytes in, steps out.
 
-/// The escape character that everybody knows.
-pub const DEFAULT: u8 = b'~';
-
 /// What ^Z sends.
 const CONTROL_Z: u8 = 0x1a;
 
@@ -99,7 +96,7 @@ mod tests {
 
     /// Steps in short: `<.>` and so on for what vmssh does, bytes as they are sent.
     fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-        let mut escape = Escape::new(DEFAULT);
+        let mut escape = Escape::new(b'~');
         let mut seen = Vec::new();
         for piece in pieces {
             for step in escape.feed(piece) {
@@ -151,7 +148,7 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_without_the_escape_character_come_out_unchanged(
-            bytes in prop::collection::vec(any::<u8>().prop_filter("escape", |b| *b != DEFAULT), 0..256),
+            bytes in prop::collection::vec(any::<u8>().prop_filter("escape", |b| *b != b'~'), 0..256),
         ) {
             prop_assert_eq!(run([&bytes[..]]), bytes);
         }

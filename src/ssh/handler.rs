@@ -25,19 +25,33 @@ use crate::{
     event::{Failure, Stage},
 };
 
-/// Why a connection ended before its time, once it has.
+/// Why a connection ended before its time, and what to do about it.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pub(super) reason: String,
+    pub(super) hint: &'static str,
+}
+
+/// How a connection ended, once it has.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ending(Arc<Mutex<Option<String>>>);
+pub(super) struct Ending(Arc<Mutex<Option<Ended>>>);
 
 impl Ending {
-    pub(super) fn get(&self) -> Option<String> {
+    pub(super) fn get(&self) -> Option<Ended> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, reason: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    fn set(&self, ended: Ended) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
     }
 }
+
+/// For a server that has said or shown that it is going.
+pub(super) const RESTARTED: &str =
+    "the instance may have restarted or been scaled in: look with `vmssh map` and try again";
+
+/// For one that no longer says anything.
+const SILENT: &str = "the instance hangs or was stopped, or the way there is cut: look with `vmssh probe`";
 
 /// One connection's side of russh's callbacks.
 pub(super) struct Watch {
@@ -105,7 +119,10 @@ impl Watch {
                 filed
             }
             Ok((false, _)) => Err(host_key::not_trusted(&question)),
-            Err(error) => Err(Failure::new(Stage::HostKey, format!("the question failed: {error}"))),
+            Err(error) => {
+                let failure = Failure::new(Stage::HostKey, format!("the question failed: {error}"));
+                Err(failure.with_hint("--host-keys accept-new and --host-keys strict ask nothing"))
+            }
         }
     }
 
@@ -179,12 +196,17 @@ impl Handler for Watch {
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<WatchError>) -> Result<(), WatchError> {
-        self.ending.set(match &reason {
+        let hint = match &reason {
+            DisconnectReason::Error(WatchError::Russh(russh::Error::KeepaliveTimeout)) => SILENT,
+            _ => RESTARTED,
+        };
+        let told = match &reason {
             DisconnectReason::ReceivedDisconnect(info) => {
                 format!("the server ended it: {}", quote(&info.message))
             }
             DisconnectReason::Error(error) => describe(error),
-        });
+        };
+        self.ending.set(Ended { reason: told, hint });
         match reason {
             DisconnectReason::ReceivedDisconnect(_) => Ok(()),
             DisconnectReason::Error(error) => Err(error),

@@ -48,7 +48,7 @@ impl KnownKey {
 
 /// What the known_hosts files say about a key that a server showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HostKeyStatus {
+pub(super) enum HostKeyStatus {
     /// It is filed under the server's name.
     Known,
     /// Nothing of its type is filed under the server's name.
@@ -87,7 +87,7 @@ pub struct NewHostKey {
 
 /// What is done about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// Go on.
     Trust,
     /// File it, then go on.
@@ -99,8 +99,7 @@ pub enum Verdict {
 }
 
 /// The decision.
-#[must_use]
-pub fn judge(status: HostKeyStatus, policy: HostKeyPolicy, shown: NewHostKey) -> Verdict {
+pub(super) fn judge(status: HostKeyStatus, policy: HostKeyPolicy, shown: NewHostKey) -> Verdict {
     match status {
         HostKeyStatus::Known => Verdict::Trust,
         HostKeyStatus::Changed { known } => Verdict::Refuse(changed(&known, &shown)),

@@ -10,7 +10,7 @@ use std::{
 use russh::keys::{Certificate, Error as KeyError, PrivateKey, PublicKey, decode_secret_key, ssh_key};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
-use zeroize::Zeroize as _;
+use zeroize::Zeroizing;
 
 use super::{ClientError, limit::Limit, person::Person};
 
@@ -20,10 +20,22 @@ pub(super) const TRIES: usize = 3;
 /// An RSA key of 16384 bits takes 13 kB; what is longer is no key.
 const LONGEST: u64 = 64 * 1024;
 
+/// Room for the longest key, one byte that is too many and what reading looks ahead.
+const ROOM: usize = LONGEST as usize + 64;
+
+/// Why a key file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The user asked for this one.
+    Named,
+    /// It is one of those that are used if they are there.
+    Default,
+}
+
 /// A key file: its public half, and its private one once it is needed.
 pub(super) struct Identity {
     path: PathBuf,
-    named: bool,
+    origin: Origin,
     public: Option<PublicKey>,
     certificate: Option<Certificate>,
     secret: Mutex<Secret>,
@@ -37,14 +49,16 @@ enum Secret {
 }
 
 impl Identity {
-    /// Reads a key file. `named`: the user asked for this one.
-    pub(super) fn read(path: &Path, named: bool) -> Result<Self, ClientError> {
+    /// Reads a key file.
+    pub(super) fn read(path: &Path, origin: Origin) -> Result<Self, ClientError> {
         let trouble = |source| ClientError::KeyFile { file: path.into(), source };
         let file = File::open(path).map_err(trouble)?;
         if file.metadata().map_err(trouble)?.is_dir() {
             return Err(trouble(io::ErrorKind::IsADirectory.into()));
         }
-        let mut text = String::new();
+        // Wiped wherever it is left. With room for all of it from the start: as it grew, it would leave
+        // copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(ROOM));
         let len = (&file).take(LONGEST + 1).read_to_string(&mut text);
         let not_a_key = |reason: &str| ClientError::NotAKey { file: path.into(), reason: reason.into() };
         match len {
@@ -60,18 +74,15 @@ impl Identity {
             check_mode(path, &file)?;
         }
         let (public, secret) = match parsed {
-            Parsed::Open(key) => {
-                text.zeroize();
-                (Some(key.public_key().clone()), Secret::Open(Arc::new(*key)))
-            }
+            Parsed::Open(key) => (Some(key.public_key().clone()), Secret::Open(Arc::new(*key))),
             Parsed::Locked(public) => {
-                (public.or_else(|| public_file(path)), Secret::Locked(SecretString::from(text)))
+                (public.or_else(|| public_file(path)), Secret::Locked(SecretString::from(text.as_str())))
             }
             Parsed::Public => return Err(ClientError::PublicKey { file: path.into() }),
             Parsed::Not(reason) => return Err(not_a_key(&reason)),
         };
         let certificate = beside(path, "-cert.pub").and_then(|text| Certificate::from_openssh(&text).ok());
-        Ok(Self { path: path.into(), named, public, certificate, secret: Mutex::new(secret) })
+        Ok(Self { path: path.into(), origin, public, certificate, secret: Mutex::new(secret) })
     }
 
     /// Where it is from, for messages.
@@ -81,7 +92,7 @@ impl Identity {
 
     /// True where the user asked for this key.
     pub(super) fn is_named(&self) -> bool {
-        self.named
+        self.origin == Origin::Named
     }
 
     /// The public half, where it can be had without a pass phrase.
@@ -239,9 +250,9 @@ mod tests {
     #[test]
     fn a_directory_and_a_missing_file_are_errors_of_reading() {
         let dir = tempfile::tempdir().unwrap();
-        let missing = Identity::read(&dir.path().join("none"), true).err().unwrap();
+        let missing = Identity::read(&dir.path().join("none"), Origin::Named).err().unwrap();
         assert!(matches!(missing, ClientError::KeyFile { .. }), "{missing}");
-        let folder = Identity::read(dir.path(), true).err().unwrap();
+        let folder = Identity::read(dir.path(), Origin::Named).err().unwrap();
         assert!(matches!(folder, ClientError::KeyFile { .. }), "{folder}");
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     greeting::quote,
-    handler::{Ending, Watch},
+    handler::{Ended, Ending, RESTARTED, Watch},
     shared::Shared,
     transport::Cutter,
 };
@@ -63,7 +63,7 @@ impl Session {
 
     /// Why the connection ended, if it has.
     pub(super) fn ending(&self) -> Option<String> {
-        self.ending.get()
+        self.ending.get().map(|ended| ended.reason)
     }
 
     /// Opens a channel for a command or a shell. The caller must read it until it ends: the
@@ -82,10 +82,11 @@ impl Session {
 
     /// The failure for a connection that ended too early.
     pub(crate) fn lost(&self, stage: Stage) -> Failure {
-        let reason = self.ending.get().unwrap_or_else(|| "no reason given".into());
-        Failure::new(stage, format!("connection lost ({reason})")).with_hint(
-            "the instance may have restarted or been scaled in: look with `vmssh map` and try again",
-        )
+        let (reason, hint) = match self.ending.get() {
+            Some(Ended { reason, hint }) => (reason, hint),
+            None => ("no reason given".into(), RESTARTED),
+        };
+        Failure::new(stage, format!("connection lost ({reason})")).with_hint(hint)
     }
 
     /// What is said as the connection is left, which may outlive who wanted it by a second.

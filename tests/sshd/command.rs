@@ -150,6 +150,8 @@ enum Conduct {
     CutAfterStatus,
     /// Never answers the request for the command. Tells here that it has come.
     NoAnswer(&'static tokio::sync::Notify),
+    /// Says nothing more once the command is to read something. Tells here that it has come to that.
+    Hangs(&'static tokio::sync::Notify),
 }
 
 impl server::Handler for Odd {
@@ -176,6 +178,7 @@ impl server::Handler for Odd {
         session: &mut server::Session,
     ) -> Result<(), Self::Error> {
         match self.conduct {
+            Conduct::Hangs(_) => session.channel_success(id),
             Conduct::CutAfterStatus => {
                 session.channel_success(id)?;
                 session.exit_status_request(id, 0)?;
@@ -189,6 +192,10 @@ impl server::Handler for Odd {
     }
 
     async fn data(&mut self, _: ChannelId, _: &[u8], _: &mut server::Session) -> Result<(), Self::Error> {
+        if let Conduct::Hangs(heard) = self.conduct {
+            heard.notify_one();
+            std::future::pending::<()>().await;
+        }
         self.socket.shutdown(Shutdown::Both).unwrap();
         Ok(())
     }
@@ -233,4 +240,21 @@ async fn a_request_that_is_never_answered_is_given_up() {
     let failure = end.unwrap_err();
     assert_eq!(failure.to_string(), "channel: no reply to the request for a shell or a command within 60s");
     assert!(failure.hint.is_some());
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_given_up() {
+    static HEARD: tokio::sync::Notify = tokio::sync::Notify::const_new();
+    let session = connect_to(Conduct::Hangs(&HEARD)).await;
+    let (sender, _receiver) = mpsc::channel(4);
+    let (mut input, read) = tokio::io::duplex(8);
+    let hurry = async {
+        input.write_all(b"x").await.unwrap();
+        HEARD.notified().await;
+        tokio::time::pause();
+    };
+    let (end, ()) = tokio::join!(session.exec("x", Stdin::Reader(Box::new(read)), sender), hurry);
+    let failure = end.unwrap_err();
+    assert_eq!(failure.to_string(), "command: connection lost (no sign of life for two minutes)");
+    assert!(failure.hint.unwrap().contains("vmssh probe"));
 }

@@ -174,11 +174,12 @@ mod tests {
     use russh::keys::Algorithm;
 
     use super::*;
+    use crate::ssh::identity::Origin;
 
-    fn identity(dir: &std::path::Path, name: &str, key: &PrivateKey, named: bool) -> Arc<Identity> {
+    fn identity(dir: &std::path::Path, name: &str, key: &PrivateKey, origin: Origin) -> Arc<Identity> {
         let path = dir.join(name);
         key.write_openssh_file(&path, Default::default()).unwrap();
-        Arc::new(Identity::read(&path, named).unwrap())
+        Arc::new(Identity::read(&path, origin).unwrap())
     }
 
     #[test]
@@ -187,9 +188,9 @@ mod tests {
         let keys: Vec<_> =
             (0..4).map(|_| PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap()).collect();
         let identities = [
-            identity(dir.path(), "default", &keys[0], false),
-            identity(dir.path(), "named", &keys[1], true),
-            identity(dir.path(), "named in agent", &keys[2], true),
+            identity(dir.path(), "default", &keys[0], Origin::Default),
+            identity(dir.path(), "named", &keys[1], Origin::Named),
+            identity(dir.path(), "named in agent", &keys[2], Origin::Named),
         ];
         let in_agent = |key: &PrivateKey, comment: &str| AgentIdentity::PublicKey {
             key: key.public_key().clone(),

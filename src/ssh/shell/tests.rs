@@ -209,7 +209,7 @@ fn shell() -> ShellRequest {
         pty: Some(PtyRequest { term: "xterm".into(), size, modes: Modes::default() }),
         env: vec![("LANG".into(), "C.UTF-8".into())],
         command: None,
-        escape: Some(super::super::escape::DEFAULT),
+        escape: Some(b'~'),
     }
 }
 
