@@ -15,7 +15,8 @@ use crate::event::{Clock, ProbeEvent, ProbeOutcome};
 /// The tally of one endpoint. Warm-up probes are not in it.
 ///
 /// `sent = answered + refused + timed_out + unreachable`. What could not be tried (`not_sent`,
-/// `not_resolved`) is apart and never loss. It takes some 50 KiB at most, however many probes there are.
+/// `not_resolved`) is apart and never loss. However many probes there are, it takes about
+/// 50 KiB where times are up to a second, and 90 KiB where they are up to a minute.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProbeStats {
     /// Probes whose SYN was answered.

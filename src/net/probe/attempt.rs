@@ -133,10 +133,14 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_socket_that_cannot_be_opened_is_not_sent() {
-        // Port 0 can be dialled on no system; the error is local and comes at once.
-        let outcome = attempt(SocketAddr::from(([127, 0, 0, 1], 0)), Duration::from_secs(1)).await;
-        assert!(!matches!(outcome, ProbeOutcome::Answered { .. } | ProbeOutcome::TimedOut), "{outcome:?}");
+    /// Linux connects to no link-local address without an interface, with and without IPv6.
+    #[cfg(target_os = "linux")]
+    #[tokio::test(start_paused = true)]
+    async fn what_this_machine_cannot_send_is_tried_again_and_then_not_sent() {
+        let start = Instant::now();
+        let outcome = attempt("[fe80::1]:50000".parse().unwrap(), Duration::from_secs(1)).await;
+        assert!(matches!(outcome, ProbeOutcome::NotSent(_)), "{outcome:?}");
+        // The clock stands still but for the pauses.
+        assert!(start.elapsed() >= LOCAL_PAUSE * (LOCAL_TRIES - 1), "{:?}", start.elapsed());
     }
 }
