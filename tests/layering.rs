@@ -63,7 +63,6 @@ const ONLY: &[(&str, &[&str])] = &[
     ("directories", &["cli"]),
     ("tracing_subscriber", &["cli"]),
     ("crossterm", &["term"]),
-    ("signal_hook", &["term"]),
     ("tokio::signal", &["cli", "term"]),
     // Starting processes: nobody shells out but the lab, whose instances run commands.
     ("std::process::Command", &["lab"]),
