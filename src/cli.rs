@@ -29,8 +29,15 @@ use tracing_subscriber::{
 };
 
 use self::{
-    args::GlobalArgs, context::Context, error::Error, exec::ExecArgs, exit::Exit, lab::LabArgs, map::MapArgs,
-    probe::ProbeArgs, ssh::SshArgs,
+    args::GlobalArgs,
+    context::Context,
+    error::{Error, Kind},
+    exec::ExecArgs,
+    exit::Exit,
+    lab::LabArgs,
+    map::MapArgs,
+    probe::ProbeArgs,
+    ssh::SshArgs,
 };
 
 /// As in the rest of the family (cargo, gh): headings and names set off, nothing garish.
@@ -124,7 +131,12 @@ pub fn main() -> ExitCode {
     });
     context.end_lab();
     runtime.shutdown_timeout(LAST_WORDS);
-    let exit = result.unwrap_or_else(|error| context.ui.error(&error));
+    let exit = match result {
+        Err(error) if error.kind == Kind::ClosedPipe && context.interrupt.drain.is_cancelled() => {
+            Exit::Interrupted
+        }
+        result => result.unwrap_or_else(|error| context.ui.error(&error)),
+    };
     crate::term::restore();
     exit.into()
 }

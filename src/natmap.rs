@@ -64,11 +64,19 @@ impl Entry {
         self.instance.is_none()
     }
 
-    /// What to dial for this entry; `None` where the address is not known or the rule is not TCP.
+    /// What to dial for this entry; `None` where the rule is not TCP, or neither the address nor the
+    /// instance is known.
     #[must_use]
     pub fn endpoint(&self) -> Option<Endpoint> {
-        let host = self.address.clone().filter(|_| self.protocol == Protocol::Tcp)?;
-        Some(Endpoint { instance: self.instance.clone(), name: self.name.clone(), host, port: self.port })
+        if self.protocol != Protocol::Tcp || (self.address.is_none() && self.instance.is_none()) {
+            return None;
+        }
+        Some(Endpoint {
+            instance: self.instance.clone(),
+            name: self.name.clone(),
+            host: self.address.clone().unwrap_or(Host::Unknown),
+            port: self.port,
+        })
     }
 }
 

@@ -301,6 +301,76 @@ fn ctrl_c_at_a_question_ends_the_run() {
     assert_eq!(password.modes(), before, "the echo is back");
 }
 
+/// The window is closed, the connection to this machine is gone: an end, and no panic.
+#[test]
+fn a_terminal_that_goes_away_ends_the_run() {
+    let here = Surroundings::new();
+    for (words, seen) in [
+        (&["exec", "lab", "--", "sleep 600"][..], "4 running"),
+        (&["probe", "lab", "-n", "1h"][..], "answered"),
+    ] {
+        let (mut pty, pts) = pty_process::blocking::open().unwrap();
+        pty.resize(pty_process::Size::new(24, 80)).unwrap();
+        let mut child = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_vmssh"))
+            .args(words)
+            .env_clear()
+            .env("HOME", here.home.path())
+            .env("TERM", "xterm")
+            .env("TMPDIR", here.home.path())
+            .spawn(pts)
+            .unwrap();
+        let mut screen = Vec::new();
+        while !String::from_utf8_lossy(&screen).contains(seen) {
+            let mut piece = [0; 512];
+            let count = pty.read(&mut piece).unwrap();
+            screen.extend_from_slice(&piece[..count]);
+        }
+        drop(pty);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{words:?}");
+        let left: Vec<_> = std::fs::read_dir(here.home.path()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn nohup_means_it() {
+    let here = Surroundings::new();
+    let go_on = here.home.path().join("go on");
+    let command = format!("echo begun; until test -e '{}'; do sleep 0.05; done; echo done", go_on.display());
+    let mut child = std::process::Command::new("nohup")
+        .args([env!("CARGO_BIN_EXE_vmssh"), "exec", "lab", "0", "-o", "lines", "--", &command])
+        .env_clear()
+        .env("HOME", here.home.path())
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .current_dir(here.home.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "0: begun");
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    std::fs::write(go_on, "").unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "0: done");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn an_instance_without_an_address_has_an_outcome_too() {
+    let here = Surroundings::new();
+    let file = format!(
+        "me@@{}",
+        here.file("ports.json", r#"{"instance 0": "127.0.0.1:1", "instance 1": "None:50001"}"#)
+    );
+    let ran = here.run(&["exec", &file, "-o", "jsonl", "--", "true"]).expect_status(1);
+    let outcomes = outcomes(&ran);
+    assert_eq!(outcomes["1"], ("error".into(), Some("resolve".into()), None));
+    let probe = here.run(&["probe", &file, "-n", "1", "-w", "0", "-o", "jsonl"]).expect_status(1);
+    assert_eq!(probe.json_lines()[1]["not_resolved"], 1);
+    assert_eq!(probe.json_lines()[1]["address"], serde_json::Value::Null);
+}
+
 #[test]
 fn many_long_outputs_need_no_more_descriptors_than_connections() {
     let here = Surroundings::new();

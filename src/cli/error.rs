@@ -9,6 +9,9 @@ use crate::{
     ssh::ClientError,
 };
 
+/// What a terminal that has gone away gives, by the same number on every Unix.
+const EIO: i32 = 5;
+
 /// What kind of failure, for the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -81,7 +84,8 @@ impl Error {
 
     /// Writing our own output failed.
     pub(super) fn output(error: &io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
+        let terminal_gone = cfg!(unix) && error.raw_os_error() == Some(EIO);
+        if error.kind() == io::ErrorKind::BrokenPipe || terminal_gone {
             return Self::new(Kind::ClosedPipe, "the output was closed");
         }
         Self::new(Kind::Other, "can't write the output").caused_by(Some(error))

@@ -1,6 +1,6 @@
 //! `vmssh lab up`: a lab for other terminals.
 
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 use clap::{Args, Subcommand};
 
@@ -53,8 +53,9 @@ pub(super) async fn run(context: &Context, args: LabArgs) -> Result<Exit, Error>
 
 /// Says how other terminals use the lab, in commands to paste.
 fn write_use(out: &mut dyn Write, lab: &Lab) -> std::io::Result<()> {
-    let (info, pool) = (lab.connection_info_file().display(), lab.nat_pool_file().display());
-    let (key, known_hosts, user) = (lab.key_file().display(), lab.known_hosts_file().display(), lab.user());
+    let files = [lab.connection_info_file(), lab.nat_pool_file(), lab.key_file(), lab.known_hosts_file()];
+    let [info, pool, key, known_hosts] = files.map(quoted);
+    let user = lab.user();
     writeln!(out, "\nFrom another terminal:")?;
     writeln!(out, "  vmssh map @{info}")?;
     writeln!(out, "  vmssh map @{pool} --address 127.0.0.1")?;
@@ -69,4 +70,10 @@ fn write_use(out: &mut dyn Write, lab: &Lab) -> std::io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    shlex::try_quote(&text).map_or_else(|_| text.to_string(), Into::into)
 }

@@ -36,7 +36,7 @@ pub(super) async fn load(context: &Context, args: &TargetArgs) -> Result<Loaded,
             let path = path.clone();
             let name = path.display().to_string();
             let read = tokio::task::spawn_blocking(move || saved::read_file(&path));
-            document(args, read, &name).await?
+            context.unless_interrupted(document(args, read, &name)).await?
         }
         Target::Stdin => {
             let read = tokio::task::spawn_blocking(|| saved::read(io::stdin().lock()));

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::{
     args::TargetArgs,
@@ -24,7 +24,7 @@ const DEFAULT_CONNECT_TIMEOUT: &str = "10s";
 #[derive(Debug, Clone, Args)]
 pub(super) struct SignInArgs {
     /// The user to sign in as; also as USER@TARGET [default: your own name]
-    #[arg(short = 'l', long, value_name = "NAME", help_heading = "Signing in")]
+    #[arg(short = 'l', long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Signing in")]
     pub(super) user: Option<String>,
     /// A private key file; tried first, before the agent's and the default keys
     #[arg(short, long, value_name = "FILE", help_heading = "Signing in")]

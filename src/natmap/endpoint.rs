@@ -14,6 +14,9 @@ pub enum Host {
     Ip(IpAddr),
     /// A name.
     Name(String),
+    /// A frontend whose address the document does not tell. Never typed; it resolves to nothing, so
+    /// that its instances are named as unreachable and not left out.
+    Unknown,
 }
 
 /// A text that is neither an address nor a host name.
@@ -53,6 +56,7 @@ impl fmt::Display for Host {
         match self {
             Self::Ip(ip) => f.pad(&ip.to_string()),
             Self::Name(name) => f.pad(name),
+            Self::Unknown => f.pad("?"),
         }
     }
 }

@@ -2,7 +2,7 @@ use std::{fmt::Write as _, str::FromStr};
 
 use thiserror::Error;
 
-use super::{BackendPort, Endpoint, Entry, InstanceId, NatMap};
+use super::{BackendPort, Endpoint, Entry, Host, InstanceId, NatMap};
 
 /// A set of instances as it is typed: `3`, `0-9,12`, `web_*`, `!4` (all but), joined by commas.
 ///
@@ -209,10 +209,17 @@ impl NatMap {
             return Err(SelectError::Nothing);
         }
         let endpoints: Vec<_> = entries.iter().filter_map(Entry::endpoint).collect();
-        if endpoints.is_empty() { Err(SelectError::NoAddress) } else { Ok(endpoints) }
+        if endpoints.iter().all(|e| e.host == Host::Unknown) {
+            Err(SelectError::NoAddress)
+        } else {
+            Ok(endpoints)
+        }
     }
 
     fn check_terms(&self, set: &InstanceSet) -> Result<(), SelectError> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
         for term in set.give.iter().chain(&set.take) {
             if self.entries.iter().any(|e| term.matches(e)) {
                 continue;
@@ -325,6 +332,17 @@ mod tests {
         ] {
             assert_eq!(select(&map, set), Ok(chosen.into()), "{set}");
         }
+    }
+
+    #[test]
+    fn an_instance_without_an_address_is_not_left_out() {
+        let mut map = map(&["0", "1"]);
+        map.entries[1].address = None;
+        let all = map.select(&InstanceSet::default(), None).unwrap();
+        assert_eq!(all.iter().map(ToString::to_string).collect::<Vec<_>>(), ["20.1.2.3:50000", "?:50001"]);
+        assert_eq!(map.select(&"1".parse().unwrap(), None), Err(SelectError::NoAddress));
+        let empty = NatMap::default();
+        assert_eq!(empty.select(&"3".parse().unwrap(), None), Err(SelectError::Nothing));
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub enum ResolveError {
     /// The name, or the address given, has no address of the wanted IP version.
     #[error("no {} address", .0.name())]
     NoAddress(Family),
+    /// There is no name to ask for.
+    #[error("the frontend's address is not known")]
+    NotTold,
     /// Nobody could be asked, or nobody knew an answer.
     #[error("no answer from the name servers ({0})")]
     NoAnswer(String),
@@ -121,6 +124,7 @@ impl Resolver {
             Host::Ip(ip) if self.family.wants(*ip) => Ok(vec![*ip]),
             Host::Ip(_) => Err(ResolveError::NoAddress(self.family)),
             Host::Name(name) => self.once(name, self.ask(name)).await,
+            Host::Unknown => Err(ResolveError::NotTold),
         }
     }
 

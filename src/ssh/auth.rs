@@ -25,6 +25,9 @@ const MOST_KEYS: usize = 5;
 /// password and its new one twice are five.
 const MOST_ROUNDS: usize = 10;
 
+/// How a password is called among what was tried.
+const PASSWORD: &str = "a password";
+
 /// Signs in on a connection.
 ///
 /// # Errors
@@ -161,7 +164,7 @@ impl Attempt<'_> {
             let done = if self.takes(MethodKind::Password) {
                 let Some((asked, secret)) = self.password(answer).await else { return Ok(false) };
                 answer = asked;
-                self.tried("a password");
+                self.tried(PASSWORD);
                 let user = self.user();
                 let result = self.session.handle()?.authenticate_password(user, secret.expose_secret()).await;
                 self.conclude(result)?
@@ -198,7 +201,7 @@ impl Attempt<'_> {
                 Err(_) => return Err(self.hung_up()),
                 Ok(Reply::Success) => return Ok(Some(true)),
                 Ok(Reply::Failure { remaining_methods, partial_success }) => {
-                    self.tried("a password");
+                    self.tried(PASSWORD);
                     let result = AuthResult::Failure { remaining_methods, partial_success };
                     return self.conclude(Ok(result)).map(Some);
                 }
@@ -303,6 +306,9 @@ impl Attempt<'_> {
     }
 
     fn hint(&self) -> String {
+        if self.tried.iter().any(|tried| tried == PASSWORD) {
+            return "the password was not taken: check it, and the user (-l USER)".into();
+        }
         let takes_password = self.methods.as_ref().is_some_and(|m| {
             m.contains(&MethodKind::Password) || m.contains(&MethodKind::KeyboardInteractive)
         });

@@ -89,6 +89,19 @@ pub(super) struct ServerName {
     pub(super) bare: Option<String>,
 }
 
+/// A line takes a hundred bytes, with RSA keys some hundreds: room for tens of thousands of servers,
+/// and `/dev/zero` ends.
+const LONGEST: u64 = 16 << 20;
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::other(format!("longer than {} MiB", LONGEST >> 20)));
+    }
+    Ok(bytes)
+}
+
 impl KnownHosts {
     /// Reads the files. Gives notes about lines that were skipped.
     ///
@@ -98,7 +111,7 @@ impl KnownHosts {
         let mut lines = Vec::new();
         let mut notes = Vec::new();
         for path in std::iter::once(&files.own).chain(files.also.iter().filter(|f| **f != files.own)) {
-            match std::fs::read(path) {
+            match read_file(path) {
                 Ok(bytes) => parse(&String::from_utf8_lossy(&bytes), path, &mut lines, &mut notes),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err((path.clone(), error)),

@@ -56,8 +56,13 @@ const UNREACHED: &str = "nothing answers there: check that the instance runs and
      firewall let the port through, for example with `vmssh probe`";
 
 pub(super) fn unresolved(error: &ResolveError, host: &Host) -> Failure {
-    Failure::new(Stage::Resolve, error.to_string())
-        .with_hint(format!("check the name, for example with `getent hosts {host}`"))
+    let hint = match error {
+        ResolveError::NotTold => {
+            "look it up (`az network public-ip list -g GROUP -o table`) and give it with --address".into()
+        }
+        _ => format!("check the name, for example with `getent hosts {host}`"),
+    };
+    Failure::new(Stage::Resolve, error.to_string()).with_hint(hint)
 }
 
 const NO_WAY: &str = "there is no way there from here: check the address, this machine's route or VPN, and firewalls on the way";

@@ -62,20 +62,22 @@ mod system {
         }
     }
 
+    /// A signal that is ignored from the start stays so: `nohup` and a shell's `&` mean it.
     #[derive(Debug)]
     pub(super) struct Ends {
-        hangup: Signal,
-        interrupt: Signal,
-        quit: Signal,
+        hangup: Option<Signal>,
+        interrupt: Option<Signal>,
+        quit: Option<Signal>,
         terminate: Signal,
     }
 
     impl Ends {
         pub(super) fn new() -> io::Result<Self> {
+            let unless_ignored = |kind: SignalKind| (!is_ignored(kind)).then(|| signal(kind)).transpose();
             Ok(Self {
-                hangup: signal(SignalKind::hangup())?,
-                interrupt: signal(SignalKind::interrupt())?,
-                quit: signal(SignalKind::quit())?,
+                hangup: unless_ignored(SignalKind::hangup())?,
+                interrupt: unless_ignored(SignalKind::interrupt())?,
+                quit: unless_ignored(SignalKind::quit())?,
                 terminate: signal(SignalKind::terminate())?,
             })
         }
@@ -83,11 +85,31 @@ mod system {
         /// The numbers are those of POSIX.
         pub(super) async fn next(&mut self) -> u8 {
             tokio::select! {
-                _ = self.hangup.recv() => 1,
-                _ = self.interrupt.recv() => 2,
-                _ = self.quit.recv() => 3,
+                () = received(&mut self.hangup) => 1,
+                () = received(&mut self.interrupt) => 2,
+                () = received(&mut self.quit) => 3,
                 _ = self.terminate.recv() => 15,
             }
+        }
+    }
+
+    async fn received(signal: &mut Option<Signal>) {
+        match signal {
+            Some(signal) => {
+                signal.recv().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    #[expect(unsafe_code, reason = "no safe crate in the tree tells a signal's disposition")]
+    fn is_ignored(kind: SignalKind) -> bool {
+        let mut now = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: with no new action, sigaction(2) only writes the present one to where `now` is; all
+        // zeroes is a valid value of the struct should it fail.
+        unsafe {
+            libc::sigaction(kind.as_raw_value(), std::ptr::null(), now.as_mut_ptr());
+            now.assume_init().sa_sigaction == libc::SIG_IGN
         }
     }
 }
