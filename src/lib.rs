@@ -7,7 +7,7 @@
 //!
 //! | layer | modules | what they may do |
 //! | --- | --- | --- |
-//! | ground | [`natmap`] [`target`] [`stats`] [`event`] [`fold`] [`script`] [`clean`] | values and rules; no io, no clock, no async |
+//! | ground | [`natmap`] [`target`] [`stats`] [`event`] [`fold`] [`script`] [`clean`] [`pattern`] | values and rules; no io, no clock, no async |
 //! | io | [`azure`] [`net`] [`ssh`] [`term`] | sockets, terminal, files |
 //! | app | [`fanout`] [`report`] [`lab`] | what the tool does |
 //! | cli | [`cli`] | arguments, configuration, prompts, exit status |
@@ -32,6 +32,7 @@ pub mod fold;
 pub mod lab;
 pub mod natmap;
 pub mod net;
+pub mod pattern;
 pub mod report;
 pub mod script;
 pub mod ssh;

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const GROUND: &[&str] = &["natmap", "target", "stats", "event", "fold", "script", "clean"];
+const GROUND: &[&str] = &["natmap", "target", "stats", "event", "fold", "script", "clean", "pattern"];
 
 /// The layers' modules, the ground first.
 const LAYERS: [&[&str]; 4] =

@@ -3,6 +3,7 @@ use std::{fmt::Write as _, str::FromStr};
 use thiserror::Error;
 
 use super::{BackendPort, Endpoint, Entry, Host, InstanceId, NatMap};
+use crate::pattern;
 
 /// A set of instances as it is typed: `3`, `0-9,12`, `web_*`, `!4` (all but), joined by commas.
 ///
@@ -128,7 +129,7 @@ impl Term {
                 id.and_then(InstanceId::number).is_some_and(|n| (*low..=*high).contains(&n))
             }
             Self::Exact(wanted) => names.any(|name| name == *wanted),
-            Self::Pattern(pattern) => names.any(|name| glob(pattern.as_bytes(), name.as_bytes())),
+            Self::Pattern(pattern) => names.any(|name| pattern::matches(pattern, &name)),
         }
     }
 }
@@ -140,31 +141,6 @@ impl std::fmt::Display for Term {
             Self::Pattern(text) | Self::Exact(text) => f.write_str(text),
         }
     }
-}
-
-/// `*` and `?` matching in time linear in pattern times name: on a mismatch only the last star is
-/// tried again, one character further.
-fn glob(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    let mut star = None;
-    while n < name.len() {
-        match (pattern.get(p), name.get(n)) {
-            (Some(b'*'), _) => {
-                star = Some((p, n));
-                p += 1;
-            }
-            (Some(b'?'), _) => (p, n) = (p + 1, n + 1),
-            (Some(a), Some(b)) if a == b => (p, n) = (p + 1, n + 1),
-            _ => match &mut star {
-                Some((at, from)) => {
-                    *from += 1;
-                    (p, n) = (*at + 1, *from);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.iter().skip(p).all(|b| *b == b'*')
 }
 
 impl NatMap {

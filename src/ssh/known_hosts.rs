@@ -22,6 +22,7 @@ use russh::keys::{
 };
 
 use super::host_key::{HostKeyStatus, KnownKey};
+use crate::pattern;
 
 /// Another program holds the lock for the few milliseconds that a line takes.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
@@ -229,40 +230,11 @@ fn matches(names: &HostPatterns, name: &str) -> bool {
             let (mut found, mut denied) = (false, false);
             for pattern in patterns {
                 match pattern.strip_prefix('!') {
-                    Some(pattern) => denied |= wildcard(pattern, name),
-                    None => found |= wildcard(pattern, name),
+                    Some(pattern) => denied |= pattern::matches(pattern, name),
+                    None => found |= pattern::matches(pattern, name),
                 }
             }
             found && !denied
-        }
-    }
-}
-
-/// Matches `*` and `?` (ssh_config(5), PATTERNS), without regard to case. Takes time in the product
-/// of the lengths at most.
-fn wildcard(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
-    let (mut p, mut n) = (0, 0);
-    // Where to go on when what follows the last star does not match here.
-    let mut star = None;
-    loop {
-        match (pattern.get(p), name.get(n)) {
-            (Some(b'*'), _) => {
-                star = Some((p + 1, n));
-                p += 1;
-            }
-            (Some(a), Some(b)) if *a == b'?' || a.eq_ignore_ascii_case(b) => {
-                p += 1;
-                n += 1;
-            }
-            (None, None) => return true,
-            (_, _) => match star {
-                Some((after, from)) if from < name.len() => {
-                    star = Some((after, from + 1));
-                    (p, n) = (after, from + 1);
-                }
-                _ => return false,
-            },
         }
     }
 }
