@@ -11,7 +11,10 @@ use crate::{
     term::{self, Termination},
 };
 
-/// SIGINT, on every system that has signals.
+/// On every system that has signals.
+const SIGHUP: u8 = 1;
+
+/// Likewise, and Ctrl-C where there are none.
 const SIGINT: u8 = 2;
 
 /// Starts listening; the listener ends with the runtime.
@@ -25,13 +28,16 @@ pub(super) fn listen(context: &Context) -> Result<(), Error> {
 async fn step(mut signals: Termination, interrupt: Interrupt) {
     loop {
         let signal = signals.received().await;
-        if interrupt.end.is_cancelled() {
+        if signal == SIGHUP {
+            // A closed terminal may be told twice, by the kernel and by the shell: no hurry is meant.
+            interrupt.stop();
+        } else if interrupt.end.is_cancelled() {
             // Nothing is said: whatever holds the program up may hold up stderr as well.
             quit();
         } else if signal == SIGINT {
             interrupt.next();
         } else {
-            // A polite kill or a closed terminal: no steps, just the end, with everything put back.
+            // A polite kill: no steps, just the end, with everything put back.
             interrupt.stop();
         }
     }
