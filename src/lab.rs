@@ -39,7 +39,7 @@ use frontend::Port;
 use instance::Instance;
 use process::Processes;
 
-use crate::natmap::{Entry, InstanceId, Known, NatMap, Protocol, Via};
+use crate::natmap::{Entry, InstanceId, NatMap, Rule, Via};
 
 /// The most instances of a lab: those of a scale set (Azure's limit for Uniform ones).
 const MAX_INSTANCES: usize = 1000;
@@ -233,20 +233,20 @@ fn raise_handle_limit(instances: usize) -> Result<(), LabError> {
 
 fn map(ports: &[u16]) -> Result<NatMap, LabError> {
     let entry = |(number, port): (usize, &u16)| {
+        let address = crate::natmap::Host::Ip(std::net::Ipv4Addr::LOCALHOST.into());
+        let port = u64::from(*port).try_into()?;
         Ok(Entry {
-            instance: Some(InstanceId::from(number)),
-            name: Some(name(number)),
-            address: Some(crate::natmap::Host::Ip(std::net::Ipv4Addr::LOCALHOST.into())),
-            port: u64::from(*port).try_into()?,
             backend_port: Some(22_u64.try_into()?),
-            protocol: Protocol::Tcp,
-            via: Via::NatPool,
-            rule: Some("ssh".into()),
-            known: Known::Listed,
+            rule: Rule { pool: Some("ssh".into()), ..Rule::default() },
+            ..Entry::new(Some(InstanceId::from(number)), Some(address), port, Via::NatPool)
         })
     };
     let entries = ports.iter().enumerate().map(entry).collect::<Result<_, LabError>>()?;
-    Ok(NatMap { entries, findings: Vec::new() })
+    let mut map = NatMap::from_entries(entries);
+    for (number, instance) in map.instances.iter_mut().enumerate() {
+        instance.name = Some(name(number));
+    }
+    Ok(map)
 }
 
 /// The instance's name in Azure.

@@ -34,6 +34,8 @@ pub mod natmap;
 pub mod net;
 pub mod pattern;
 pub mod report;
+pub mod resolver;
+pub mod resource;
 pub mod script;
 pub mod ssh;
 pub mod stats;

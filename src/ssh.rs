@@ -35,6 +35,10 @@ pub use known_hosts::KnownHostsFiles;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use session::Session;
 
+/// How often a session sends a sign of life. Azure's load balancer forgets a flow that is silent for four
+/// minutes (its shortest setting), and three that are not answered end the session.
+pub const KEEPALIVE: Duration = Duration::from_secs(30);
+
 /// How the client reaches the person who runs it. Called from a thread that may block, one question
 /// at a time.
 pub trait Prompt: Send + Sync {

@@ -4,7 +4,10 @@ use std::{path::PathBuf, str::FromStr};
 
 use thiserror::Error;
 
-use crate::natmap::{PortRange, RangeError};
+use crate::{
+    natmap::{PortRange, RangeError},
+    resource::{Kind, ResourceId},
+};
 
 /// A TARGET of the command line, without its `USER@`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +21,18 @@ pub enum Target {
     /// `lab`: the embedded scale set.
     Lab,
     /// `GROUP/NAME` or a full resource id: asked from Azure.
-    Azure(String),
+    Azure(ScaleSetTarget),
+}
+
+/// A scale set as it is named on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScaleSetTarget {
+    /// The subscription, where a full id was given.
+    pub subscription: Option<String>,
+    /// The resource group.
+    pub group: String,
+    /// The scale set's name.
+    pub name: String,
 }
 
 /// Why a text is not a TARGET.
@@ -35,8 +49,14 @@ pub enum TargetError {
         /// What is wrong with it.
         reason: RangeError,
     },
+    /// It has slashes, and is neither `GROUP/NAME` nor a scale set's id.
+    #[error("\"{0}\" is neither GROUP/NAME nor the id of a scale set")]
+    ScaleSet(String),
+    /// The path of a file.
+    #[error("\"{0}\" looks like a file: write @{0}")]
+    Path(String),
     /// A single word.
-    #[error("\"{0}\" is not a target: write HOST:PORT, HOST:START-END, @FILE, `-` or `lab`")]
+    #[error("\"{0}\" is not a target: write GROUP/NAME, HOST:PORT, HOST:START-END, @FILE, `-` or `lab`")]
     Word(String),
 }
 
@@ -51,7 +71,7 @@ impl FromStr for Target {
             _ => match text.strip_prefix('@') {
                 Some(path) => Ok(Self::Saved(path.into())),
                 // Neither a host nor a port range has a slash; resource groups and ids have.
-                None if text.contains('/') => Ok(Self::Azure(text.into())),
+                None if text.contains('/') => scale_set(text).map(Self::Azure),
                 None if text.contains(':') => text
                     .parse()
                     .map(Self::Range)
@@ -59,6 +79,32 @@ impl FromStr for Target {
                 None => Err(TargetError::Word(text.into())),
             },
         }
+    }
+}
+
+/// Reads `GROUP/NAME` or `/subscriptions/S/resourceGroups/G/providers/Microsoft.Compute/virtualMachineScaleSets/NAME`.
+fn scale_set(text: &str) -> Result<ScaleSetTarget, TargetError> {
+    let id = ResourceId::new(text.trim_end_matches('/'));
+    if let (Some(Kind::ScaleSet), Some(subscription), Some(group)) =
+        (id.kind(), id.subscription(), id.group())
+    {
+        return Ok(ScaleSetTarget {
+            subscription: Some(subscription.into()),
+            group: group.into(),
+            name: id.name().into(),
+        });
+    }
+    let is_path = text.starts_with(['.', '/', '~']) || text.to_ascii_lowercase().ends_with(".json");
+    // Letters, digits and these are what Azure takes in names of groups and scale sets.
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-_.()".contains(c));
+    match text.split_once('/') {
+        _ if text.starts_with("/subscriptions/") => Err(TargetError::ScaleSet(text.into())),
+        _ if is_path => Err(TargetError::Path(text.into())),
+        Some((group, name)) if is_name(group) && is_name(name) => {
+            Ok(ScaleSetTarget { subscription: None, group: group.into(), name: name.into() })
+        }
+        _ => Err(TargetError::ScaleSet(text.into())),
     }
 }
 
@@ -97,10 +143,14 @@ mod tests {
         assert_eq!(target("-"), Ok((None, Target::Stdin)));
         assert_eq!(target("@ports.json"), Ok((None, Target::Saved("ports.json".into()))));
         assert_eq!(target("jonw@@a@b.json"), Ok((Some("jonw".into()), Target::Saved("a@b.json".into()))));
-        assert_eq!(
-            target("jonw@prod-rg/web"),
-            Ok((Some("jonw".into()), Target::Azure("prod-rg/web".into())))
-        );
+        let web = |subscription: Option<&str>| {
+            let subscription = subscription.map(Into::into);
+            Target::Azure(ScaleSetTarget { subscription, group: "prod-rg".into(), name: "web".into() })
+        };
+        assert_eq!(target("jonw@prod-rg/web"), Ok((Some("jonw".into()), web(None))));
+        let id = "/subscriptions/1-2/resourcegroups/prod-rg/providers/Microsoft.Compute/virtualMachineScaleSets/web";
+        assert_eq!(target(id), Ok((None, web(Some("1-2")))));
+        assert_eq!(target(&format!("jonw@{id}/")), Ok((Some("jonw".into()), web(Some("1-2")))));
         assert!(
             matches!(target("jonw@20.98.121.11:50000"), Ok((Some(user), Target::Range(_))) if user == "jonw")
         );
@@ -111,7 +161,12 @@ mod tests {
     fn wrong_targets_say_why() {
         let error = |text: &str| text.parse::<UserTarget>().unwrap_err().to_string();
         assert_eq!(error(""), "the target is empty");
-        assert!(error("web").starts_with("\"web\" is not a target: write HOST:PORT"));
+        assert!(error("web").starts_with("\"web\" is not a target: write GROUP/NAME"));
+        assert_eq!(error("./ports.json"), "\"./ports.json\" looks like a file: write @./ports.json");
+        assert_eq!(error("out/ports.json"), "\"out/ports.json\" looks like a file: write @out/ports.json");
+        for text in ["a/b/c", "g/", "g/a?b", "/subscriptions/s/resourceGroups/g"] {
+            assert!(error(text).ends_with("is neither GROUP/NAME nor the id of a scale set"), "{text}");
+        }
         assert_eq!(
             error("h:50001-50000"),
             "\"h:50001-50000\" is not a HOST:PORT or HOST:START-END range: the range 50001-50000 ends before it starts"

@@ -10,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const GROUND: &[&str] = &["natmap", "target", "stats", "event", "fold", "script", "clean", "pattern"];
+const GROUND: &[&str] =
+    &["natmap", "resource", "resolver", "target", "stats", "event", "fold", "script", "clean", "pattern"];
 
 /// The layers' modules, the ground first.
 const LAYERS: [&[&str]; 4] =
@@ -71,7 +72,7 @@ const ONLY: &[(&str, &[&str])] = &[
     // Files: documents, open descriptors, host keys and identities, the terminal, spooled output, the
     // lab's folder.
     ("std::fs", &["cli", "azure", "net", "ssh", "term", "report", "lab"]),
-    ("tempfile", &["cli", "ssh", "report", "lab"]),
+    ("tempfile", &["cli", "azure", "ssh", "report", "lab"]),
     // The network.
     ("std::net::TcpStream", &["net", "lab"]),
     ("std::net::TcpListener", &["net", "lab"]),

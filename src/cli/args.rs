@@ -43,12 +43,15 @@ pub(super) enum ColorChoice {
 /// What to work on.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TargetArgs {
-    /// Where the scale set is: HOST:START-END, HOST:PORT, @FILE, `-` or `lab`
+    /// Where the scale set is: GROUP/NAME, HOST:START-END, HOST:PORT, @FILE, @DIR, `-` or `lab`
     #[arg(value_name = "[USER@]TARGET")]
     pub(super) target: UserTarget,
     /// The frontend's address, where the document does not tell it (a bare NAT pool)
     #[arg(long, value_name = "HOST")]
     pub(super) address: Option<Host>,
+    /// Which scale set, where saved documents speak of several
+    #[arg(long, value_name = "NAME")]
+    pub(super) scale_set: Option<String>,
     #[command(flatten)]
     pub(super) lab: LabShape,
 }

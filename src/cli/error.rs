@@ -5,7 +5,12 @@ use std::{error::Error as StdError, io};
 
 use super::exit::Exit;
 use crate::{
-    azure::saved::SavedError, event::Failure, lab::LabError, natmap::SelectError, script::CommandError,
+    azure::saved::{Problem, SavedError},
+    event::Failure,
+    lab::LabError,
+    natmap::SelectError,
+    resolver::ResolveError,
+    script::CommandError,
     ssh::ClientError,
 };
 
@@ -111,6 +116,7 @@ impl From<SelectError> for Error {
             SelectError::OnlyPossible(_) => {
                 "save the real list and use it: `az vmss list-instance-connection-info -g GROUP -n NAME > ports.json`, then `@ports.json`"
             }
+            SelectError::NoWayIn(_) => "`vmssh map TARGET` says why, and what mends it",
             SelectError::Nothing => "see what the target has with `vmssh map TARGET`",
             SelectError::NoSuchBackendPort { .. } => "choose one with `--backend-port`",
             SelectError::NoAddress => "give it with `--address`; `vmssh map TARGET` says where to look it up",
@@ -121,15 +127,31 @@ impl From<SelectError> for Error {
 
 impl From<SavedError> for Error {
     fn from(error: SavedError) -> Self {
-        let hint = match &error {
-            SavedError::Read(_) => "give the path of a file that `az ... > FILE` wrote, as `@FILE`",
-            SavedError::Folder => "name the file in it: `@FOLDER/FILE`",
-            SavedError::Empty => {
-                "did az fail? run it again and look: `az vmss list-instance-connection-info -g GROUP -n NAME`"
+        let hint = match &error.problem {
+            Problem::Read(_) | Problem::EmptyFolder | Problem::TooMany => {
+                "give the path of what `az ... > FILE` wrote, or of a folder of such files, as `@PATH`"
             }
-            SavedError::NotJson(_) => "let az print JSON: add `-o json` to its command line",
-            SavedError::TooLong | SavedError::NotText | SavedError::Unknown(_) | SavedError::Value { .. } => {
-                "vmssh reads what these print: `az vmss list-instance-connection-info -g GROUP -n NAME`, `az network lb inbound-nat-pool show|list ...`"
+            Problem::Empty => "did az fail? run it again and look",
+            Problem::NotJson(_) => "let az print JSON (`-o json`), and save it whole",
+            Problem::TooLong | Problem::NotText | Problem::Unknown(_) | Problem::Value(_) => {
+                "vmssh reads what these print: `az vmss show`, `az vmss list-instances`, `az vmss nic list`, \
+                 `az network lb show`, `az network public-ip show`, `az vmss list-instance-connection-info` and their kin"
+            }
+        };
+        Self::new(Kind::Target, error.to_string()).hint(hint)
+    }
+}
+
+impl From<ResolveError> for Error {
+    fn from(error: ResolveError) -> Self {
+        let hint = match &error {
+            ResolveError::SeveralScaleSets(_) => "choose one with `--scale-set NAME`",
+            ResolveError::NoSuchScaleSet { .. } => {
+                "save its model too: `az vmss show -g GROUP -n NAME > set.json`"
+            }
+            ResolveError::NothingToMap(_) => {
+                "save the load balancer and the scale set too: `az network lb show -g GROUP -n NAME > lb.json`, \
+                 `az vmss show -g GROUP -n NAME > set.json`"
             }
         };
         Self::from_chain(Kind::Target, &error).hint(hint)

@@ -16,6 +16,7 @@ use super::{
     ui::Ui,
 };
 use crate::{
+    azure::Depth,
     event::{FanoutEvent, Outcome},
     fanout::{self, command::CommandJob},
     natmap::{Endpoint, display_endpoints, one_per_instance},
@@ -74,7 +75,8 @@ const DESCRIPTORS_EACH: usize = 2;
 
 pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error> {
     let command = script::command_line(&args.command)?;
-    let loaded = load::load(context, &args.target).await?;
+    let wanted = load::Wanted { depth: Depth::Identity, backend_port: Some(args.instances.backend_port) };
+    let loaded = load::load(context, &args.target, wanted).await?;
     load::say_findings(context, &loaded.map.findings);
     let set = args.instances.instances.clone().unwrap_or_default();
     // Two ways in are still one instance: the command must not run there twice.

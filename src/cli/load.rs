@@ -8,43 +8,68 @@ use super::{
     error::{Error, Kind},
 };
 use crate::{
-    azure::saved::{self, SavedError},
+    azure::{
+        Depth,
+        saved::{self, SavedError},
+    },
     lab::{Lab, LabOptions},
-    natmap::{Finding, NatMap, Severity},
-    target::Target,
+    natmap::{BackendPort, Finding, NatMap, Severity},
+    resolver::{self, Choice, Wish},
+    resource::Resources,
+    target::{ScaleSetTarget, Target},
 };
 
-/// A target's map, and the lab where it is one.
+/// A target's map, and what it was made of.
 pub(super) struct Loaded {
     pub(super) map: NatMap,
+    /// The lab, where the target is one.
     pub(super) lab: Option<Arc<Lab>>,
+    /// The documents, where the map was made of some.
+    pub(super) resources: Option<Resources>,
 }
 
 /// The lab's size where none is given: enough for a table, a fold and a fault.
 const LAB_INSTANCES: usize = 4;
 
+/// What a verb wants of a map.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// How much has to be asked for.
+    pub(super) depth: Depth,
+    /// The backend port whose rules are wanted.
+    pub(super) backend_port: Option<BackendPort>,
+}
+
 /// Reads or starts what the target names.
-pub(super) async fn load(context: &Context, args: &TargetArgs) -> Result<Loaded, Error> {
+pub(super) async fn load(context: &Context, args: &TargetArgs, wanted: Wanted) -> Result<Loaded, Error> {
     check_options(args)?;
-    let map = match &args.target.target {
-        Target::Range(range) => NatMap::from_range(range),
+    let resources = match &args.target.target {
+        Target::Range(range) => {
+            return Ok(Loaded { map: NatMap::from_range(range), lab: None, resources: None });
+        }
         Target::Lab => {
             let lab = context.lab(|| lab_options(context, &args.lab)).await?;
-            return Ok(Loaded { map: lab.map().clone(), lab: Some(lab) });
+            return Ok(Loaded { map: lab.map().clone(), lab: Some(lab), resources: None });
         }
         Target::Saved(path) => {
             let path = path.clone();
-            let name = path.display().to_string();
-            let read = tokio::task::spawn_blocking(move || saved::read_file(&path));
-            context.unless_interrupted(document(args, read, &name)).await?
+            let read = tokio::task::spawn_blocking(move || saved::read_path(&path));
+            context.unless_interrupted(document(read)).await?
         }
         Target::Stdin => {
-            let read = tokio::task::spawn_blocking(|| saved::read(io::stdin().lock()));
-            context.unless_interrupted(document(args, read, "standard input")).await?
+            let read = tokio::task::spawn_blocking(|| saved::read(io::stdin().lock(), "standard input"));
+            context.unless_interrupted(document(read)).await?
         }
-        Target::Azure(name) => return Err(not_live(name)),
+        Target::Azure(set) => return Err(not_live(set, wanted)),
     };
-    Ok(Loaded { map, lab: None })
+    let wish = Wish {
+        scale_set: args.scale_set.clone().map(Choice::Name),
+        address: args.address.clone(),
+        backend_port: wanted.backend_port,
+        keepalive: crate::ssh::KEEPALIVE,
+    };
+    let map = resolver::resolve(&resources, &wish)?;
+    Ok(Loaded { map, lab: None, resources: Some(resources) })
 }
 
 /// An option that would have no effect is a misunderstanding.
@@ -57,24 +82,19 @@ fn check_options(args: &TargetArgs) -> Result<(), Error> {
             "`--lab-instances` and `--lab-fault` shape the target `lab` and no other",
         ));
     }
-    if args.address.is_some() && !matches!(target, Target::Saved(_) | Target::Stdin) {
+    let saved = matches!(target, Target::Saved(_) | Target::Stdin);
+    if args.scale_set.is_some() && !saved {
+        return Err(Error::new(Kind::Usage, "`--scale-set` goes with documents (`@FILE`, `@DIR` or `-`)"));
+    }
+    if args.address.is_some() && !saved {
         return Err(Error::new(Kind::Usage, "`--address` goes with a document (`@FILE` or `-`)")
             .hint("name the frontend in the target itself: `HOST:START-END`"));
     }
     Ok(())
 }
 
-async fn document(
-    args: &TargetArgs,
-    read: tokio::task::JoinHandle<Result<crate::natmap::Document, SavedError>>,
-    name: &str,
-) -> Result<NatMap, Error> {
-    let document = read.await.map_err(|error| Error::from_chain(Kind::Other, &error))?.map_err(|error| {
-        let mut error = Error::from(error);
-        error.message = format!("{name}: {}", error.message);
-        error
-    })?;
-    Ok(NatMap::from_document(&document, args.address.as_ref()))
+async fn document(read: tokio::task::JoinHandle<Result<Resources, SavedError>>) -> Result<Resources, Error> {
+    Ok(read.await.map_err(|error| Error::from_chain(Kind::Other, &error))??)
 }
 
 fn lab_options(context: &Context, shape: &LabShape) -> LabOptions {
@@ -86,16 +106,14 @@ fn lab_options(context: &Context, shape: &LabShape) -> LabOptions {
     }
 }
 
-fn not_live(name: &str) -> Error {
-    let words: Vec<_> = name.trim_matches('/').split('/').collect();
-    let (group, set) = match words.as_slice() {
-        [group, set] => (*group, *set),
-        _ => ("GROUP", "NAME"),
-    };
-    Error::new(Kind::Target, format!("\"{name}\" would be asked from Azure, and this version does not ask Azure yet"))
-        .hint(format!(
-            "let az ask and use its answer: `az vmss list-instance-connection-info -g {group} -n {set} > ports.json`, then `@ports.json`"
-        ))
+fn not_live(set: &ScaleSetTarget, _wanted: Wanted) -> Error {
+    Error::new(
+        Kind::Target,
+        format!(
+            "\"{}/{}\" would be asked from Azure, and this version does not ask Azure yet",
+            set.group, set.name
+        ),
+    )
 }
 
 /// Says on stderr what a map's findings are; the JSON form has them itself.

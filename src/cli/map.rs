@@ -1,17 +1,21 @@
 //! `vmssh map`: shows the NAT map.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
 use super::{
     args::{Format, TargetArgs},
     context::Context,
-    error::Error,
+    error::{Error, Kind},
     exit::Exit,
     load,
 };
 use crate::{
+    azure::{Depth, save},
     natmap::{BackendPort, InstanceSet},
     report::map::{write_csv, write_json, write_jsonl, write_table},
+    resource::Resources,
 };
 
 /// Arguments of `vmssh map`.
@@ -24,13 +28,20 @@ pub(super) struct MapArgs {
     /// Show only rules for this port on the instances
     #[arg(long, value_name = "PORT")]
     pub(super) backend_port: Option<BackendPort>,
+    /// Also write all that is known into one document, which `@FILE` takes again; no keys or tags are in it
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
     /// How to show it
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub(super) output: Format,
 }
 
 pub(super) async fn run(context: &Context, args: &MapArgs) -> Result<Exit, Error> {
-    let loaded = load::load(context, &args.target).await?;
+    let wanted = load::Wanted { depth: Depth::Full, backend_port: args.backend_port };
+    let loaded = load::load(context, &args.target, wanted).await?;
+    if let Some(path) = &args.save {
+        save(path, loaded.resources.as_ref()).await?;
+    }
     let set = args.instances.clone().unwrap_or_default();
     let map = loaded.map.restricted_to(&set, args.backend_port)?;
     context.ui.write(|out| match args.output {
@@ -43,4 +54,18 @@ pub(super) async fn run(context: &Context, args: &MapArgs) -> Result<Exit, Error
         load::say_findings(context, &map.findings);
     }
     Ok(Exit::Ok)
+}
+
+/// Writes the documents that the map was made of.
+async fn save(path: &Path, resources: Option<&Resources>) -> Result<(), Error> {
+    let resources = resources.cloned().ok_or_else(|| {
+        Error::new(Kind::Usage, "`--save` keeps Azure's documents, and this target has none")
+    })?;
+    let file = path.to_owned();
+    tokio::task::spawn_blocking(move || save::write_file(&file, &resources))
+        .await
+        .map_err(|error| Error::from_chain(Kind::Other, &error))?
+        .map_err(|error| {
+            Error::new(Kind::Other, format!("can't write {}", path.display())).caused_by(Some(&error))
+        })
 }

@@ -14,6 +14,7 @@ use super::{
     load,
 };
 use crate::{
+    azure::Depth,
     net::{
         probe::{self, Count, ProbeOptions},
         resolve::{Family, Resolver},
@@ -56,7 +57,8 @@ pub(super) struct ProbeArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Error> {
-    let loaded = load::load(context, &args.target).await?;
+    let wanted = load::Wanted { depth: Depth::Ports, backend_port: Some(args.instances.backend_port) };
+    let loaded = load::load(context, &args.target, wanted).await?;
     load::say_findings(context, &loaded.map.findings);
     let set = args.instances.instances.clone().unwrap_or_default();
     let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;

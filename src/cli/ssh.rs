@@ -14,6 +14,7 @@ use super::{
     sign_in::{self, Password, SignInArgs},
 };
 use crate::{
+    azure::Depth,
     event::TerminalSize,
     natmap::{BackendPort, Endpoint, InstanceSet, display_endpoints, one_per_instance},
     script,
@@ -63,7 +64,8 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
     if pty && !(term::stdin_is_terminal() && term::stdout_is_terminal()) {
         return Err(no_terminal(args.tty));
     }
-    let loaded = load::load(context, &args.target).await?;
+    let wanted = load::Wanted { depth: Depth::Identity, backend_port: Some(args.backend_port) };
+    let loaded = load::load(context, &args.target, wanted).await?;
     load::say_findings(context, &loaded.map.findings);
     let set = args.instance.clone().unwrap_or_default();
     let endpoint = one(one_per_instance(loaded.map.select(&set, Some(args.backend_port))?))?;

@@ -68,6 +68,8 @@ pub struct Endpoint {
     pub instance: Option<InstanceId>,
     /// The instance's name, where known.
     pub name: Option<String>,
+    /// Azure's GUID of the machine, where known.
+    pub vm_id: Option<String>,
     /// Where to connect to.
     pub host: Host,
     /// The port to connect to.
@@ -81,9 +83,13 @@ impl Endpoint {
         self.instance.as_ref().map_or_else(|| format!("port {}", self.port), ToString::to_string)
     }
 
-    /// The name under which this endpoint's host key is filed.
+    /// The name under which this endpoint's host key is filed: the machine's `vmId` where it is known, as
+    /// ports pass from one instance to another; else what is dialled.
     #[must_use]
     pub fn host_key_alias(&self) -> HostKeyAlias {
+        if let Some(vm_id) = &self.vm_id {
+            return HostKeyAlias(vm_id.to_ascii_lowercase());
+        }
         HostKeyAlias(if self.port.get() == 22 {
             self.host.to_string()
         } else {
@@ -99,15 +105,17 @@ impl fmt::Display for Endpoint {
     }
 }
 
-pub(super) fn socket_text(host: &Host, port: FrontendPort) -> String {
+/// An address and a port as they are typed: IPv6 in brackets.
+pub(crate) fn socket_text(host: &Host, port: FrontendPort) -> String {
     match host {
         Host::Ip(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
         host => format!("{host}:{port}"),
     }
 }
 
-/// The name under which a host key is filed in known_hosts files, in OpenSSH's spelling:
-/// `[20.1.2.3]:50000`, without brackets and port for port 22 (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
+/// The name under which a host key is filed in known_hosts files: a machine's `vmId`, or an endpoint in
+/// OpenSSH's spelling, `[20.1.2.3]:50000`, without brackets and port for port 22 (sshd(8),
+/// SSH_KNOWN_HOSTS FILE FORMAT).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostKeyAlias(String);
 
@@ -146,6 +154,7 @@ mod tests {
         let endpoint = |host: &str, port: u64| Endpoint {
             instance: None,
             name: None,
+            vm_id: None,
             host: host.parse().unwrap(),
             port: port.try_into().unwrap(),
         };

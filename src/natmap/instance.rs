@@ -1,4 +1,4 @@
-use std::{cmp::Ordering, fmt};
+use std::{cmp::Ordering, fmt, net::IpAddr, str::FromStr};
 
 use serde::Serialize;
 
@@ -55,6 +55,100 @@ impl Ord for InstanceId {
 impl PartialOrd for InstanceId {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+/// An instance, with or without a way in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its name in Azure (`web_3`), where known.
+    pub name: Option<String>,
+    /// The name that it knows itself by (`hostname`), where known.
+    pub computer_name: Option<String>,
+    /// Azure's GUID of the machine, where known: stays the same while ids and ports pass on to others.
+    pub vm_id: Option<String>,
+    /// Whether it runs, where known.
+    pub power: Option<Power>,
+    /// Whether it is on the scale set's latest model, where known.
+    pub model_current: Option<bool>,
+    /// Its private addresses, the first card's first, as far as they are known.
+    pub private_addresses: Vec<IpAddr>,
+}
+
+impl Instance {
+    /// An instance of which only the id is known.
+    #[must_use]
+    pub fn new(id: InstanceId) -> Self {
+        Self {
+            id,
+            name: None,
+            computer_name: None,
+            vm_id: None,
+            power: None,
+            model_current: None,
+            private_addresses: Vec::new(),
+        }
+    }
+}
+
+/// The power state of an instance (`PowerState/…` in its instance view).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Power {
+    /// It runs.
+    Running,
+    /// It starts.
+    Starting,
+    /// It stops.
+    Stopping,
+    /// It stands still and keeps its place.
+    Stopped,
+    /// It gives up its place.
+    Deallocating,
+    /// It stands still and has no place.
+    Deallocated,
+}
+
+impl Power {
+    /// The word that Azure and this program have for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Starting => "starting",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Deallocating => "deallocating",
+            Self::Deallocated => "deallocated",
+        }
+    }
+}
+
+/// A word that is no power state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoPower;
+
+impl FromStr for Power {
+    type Err = NoPower;
+
+    fn from_str(word: &str) -> Result<Self, NoPower> {
+        let all = [
+            Self::Running,
+            Self::Starting,
+            Self::Stopping,
+            Self::Stopped,
+            Self::Deallocating,
+            Self::Deallocated,
+        ];
+        all.into_iter().find(|power| power.as_str().eq_ignore_ascii_case(word)).ok_or(NoPower)
+    }
+}
+
+impl fmt::Display for Power {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

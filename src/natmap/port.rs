@@ -63,3 +63,10 @@ port! {
     /// A port on the instance: 22 for SSH, 3389 for RDP.
     BackendPort
 }
+
+/// Where nothing translates ports, the one to dial is the instance's own.
+impl From<BackendPort> for FrontendPort {
+    fn from(port: BackendPort) -> Self {
+        Self(port.0)
+    }
+}

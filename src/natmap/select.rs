@@ -2,7 +2,7 @@ use std::{fmt::Write as _, str::FromStr};
 
 use thiserror::Error;
 
-use super::{BackendPort, Endpoint, Entry, Host, InstanceId, NatMap};
+use super::{BackendPort, Endpoint, FrontendPort, Host, Instance, InstanceId, NatMap};
 use crate::pattern;
 
 /// A set of instances as it is typed: `3`, `0-9,12`, `web_*`, `!4` (all but), joined by commas.
@@ -64,15 +64,24 @@ pub enum SelectError {
         /// The backend ports that the map has.
         there: String,
     },
+    /// The instances are there, and no rule leads to them.
+    #[error("no inbound NAT rule and no public address leads to {0}")]
+    NoWayIn(String),
     /// Endpoints are known only by port: their address is not.
     #[error("the address of the frontend is not known")]
     NoAddress,
 }
 
 impl InstanceSet {
-    fn contains(&self, entry: &Entry) -> bool {
-        (self.give.is_empty() || self.give.iter().any(|t| t.matches(entry)))
-            && !self.take.iter().any(|t| t.matches(entry))
+    /// True for the set of all.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.give.is_empty() && self.take.is_empty()
+    }
+
+    fn contains(&self, instance: &Instance) -> bool {
+        (self.give.is_empty() || self.give.iter().any(|t| t.matches(instance)))
+            && !self.take.iter().any(|t| t.matches(instance))
     }
 }
 
@@ -120,14 +129,11 @@ impl FromStr for Term {
 }
 
 impl Term {
-    fn matches(&self, entry: &Entry) -> bool {
-        let id = entry.instance.as_ref();
-        let names = [id.map(InstanceId::as_str), entry.name.as_deref()];
+    fn matches(&self, instance: &Instance) -> bool {
+        let names = [Some(instance.id.as_str()), instance.name.as_deref()];
         let mut names = names.into_iter().flatten().map(str::to_lowercase);
         match self {
-            Self::Range(low, high) => {
-                id.and_then(InstanceId::number).is_some_and(|n| (*low..=*high).contains(&n))
-            }
+            Self::Range(low, high) => instance.id.number().is_some_and(|n| (*low..=*high).contains(&n)),
             Self::Exact(wanted) => names.any(|name| name == *wanted),
             Self::Pattern(pattern) => names.any(|name| pattern::matches(pattern, &name)),
         }
@@ -157,18 +163,32 @@ impl NatMap {
         backend_port: Option<BackendPort>,
     ) -> Result<Self, SelectError> {
         self.check_terms(set)?;
-        let mut entries: Vec<Entry> = self.entries.iter().filter(|e| set.contains(e)).cloned().collect();
-        if let Some(wanted) = backend_port {
-            let mut there: Vec<_> = entries.iter().filter_map(|e| e.backend_port).collect();
-            entries.retain(|e| e.backend_port.is_none_or(|port| port == wanted));
-            if entries.is_empty() && !there.is_empty() {
-                there.sort();
-                there.dedup();
-                let there = there.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                return Err(SelectError::NoSuchBackendPort { wanted, there });
-            }
+        let mut map = self.clone();
+        if !set.is_all() {
+            map.instances.retain(|instance| set.contains(instance));
+            map.entries = self.entries.iter().filter(|e| map.instance_of(e).is_some()).cloned().collect();
         }
-        Ok(Self { entries, findings: self.findings.clone() })
+        if let Some(wanted) = backend_port {
+            map.keep_backend_port(wanted)?;
+        }
+        Ok(map)
+    }
+
+    /// Leaves the entries for one backend port; an instance's own address has every port.
+    fn keep_backend_port(&mut self, wanted: BackendPort) -> Result<(), SelectError> {
+        let mut there: Vec<_> = self.entries.iter().filter_map(|e| e.backend_port).collect();
+        self.entries.retain(|e| e.via.is_own_address() || e.backend_port.is_none_or(|port| port == wanted));
+        if self.entries.is_empty() && !there.is_empty() {
+            there.sort();
+            there.dedup();
+            let there = there.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return Err(SelectError::NoSuchBackendPort { wanted, there });
+        }
+        for entry in self.entries.iter_mut().filter(|e| e.via.is_own_address()) {
+            entry.backend_port = Some(wanted);
+            entry.port = FrontendPort::from(wanted);
+        }
+        Ok(())
     }
 
     /// The endpoints that a set names: [`restricted_to`](Self::restricted_to), as what to dial.
@@ -180,11 +200,16 @@ impl NatMap {
         set: &InstanceSet,
         backend_port: Option<BackendPort>,
     ) -> Result<Vec<Endpoint>, SelectError> {
-        let entries = self.restricted_to(set, backend_port)?.entries;
-        if entries.is_empty() {
-            return Err(SelectError::Nothing);
+        let map = self.restricted_to(set, backend_port)?;
+        if map.entries.is_empty() {
+            let ids: Vec<_> = map.instance_ids().cloned().collect();
+            return Err(if ids.is_empty() {
+                SelectError::Nothing
+            } else {
+                SelectError::NoWayIn(display_set(&ids))
+            });
         }
-        let endpoints: Vec<_> = entries.iter().filter_map(Entry::endpoint).collect();
+        let endpoints: Vec<_> = map.entries.iter().filter_map(|entry| map.endpoint(entry)).collect();
         if endpoints.iter().all(|e| e.host == Host::Unknown) {
             Err(SelectError::NoAddress)
         } else {
@@ -193,14 +218,14 @@ impl NatMap {
     }
 
     fn check_terms(&self, set: &InstanceSet) -> Result<(), SelectError> {
-        if self.entries.is_empty() {
+        if self.entries.is_empty() && self.instances.is_empty() {
             return Ok(());
         }
         for term in set.give.iter().chain(&set.take) {
-            if self.entries.iter().any(|e| term.matches(e)) {
+            if self.instances.iter().any(|instance| term.matches(instance)) {
                 continue;
             }
-            let ids: Vec<_> = self.instances().into_iter().cloned().collect();
+            let ids: Vec<_> = self.instance_ids().cloned().collect();
             return Err(if ids.is_empty() {
                 SelectError::OnlyPossible(term.to_string())
             } else {
@@ -264,25 +289,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::natmap::{Known, Protocol, Via};
+    use crate::natmap::{Entry, Via};
 
     fn map(ids: &[&str]) -> NatMap {
         let entries = ids
             .iter()
             .zip(50000_u64..)
-            .map(|(id, port)| Entry {
-                instance: Some(InstanceId::new(*id)),
-                name: Some(format!("Web_{id}")),
-                address: Some("20.1.2.3".parse().unwrap()),
-                port: port.try_into().unwrap(),
-                backend_port: Some(22.try_into().unwrap()),
-                protocol: Protocol::Tcp,
-                via: Via::NatPool,
-                rule: None,
-                known: Known::Listed,
+            .map(|(id, port)| {
+                let (id, port) = (InstanceId::new(*id), port.try_into().unwrap());
+                let address = Some("20.1.2.3".parse().unwrap());
+                Entry {
+                    backend_port: Some(22.try_into().unwrap()),
+                    ..Entry::new(Some(id), address, port, Via::NatPool)
+                }
             })
             .collect();
-        NatMap { entries, findings: Vec::new() }
+        let mut map = NatMap::from_entries(entries);
+        for instance in &mut map.instances {
+            instance.name = Some(format!("Web_{}", instance.id));
+        }
+        map
     }
 
     fn select(map: &NatMap, set: &str) -> Result<String, String> {
@@ -319,6 +345,22 @@ mod tests {
         assert_eq!(map.select(&"1".parse().unwrap(), None), Err(SelectError::NoAddress));
         let empty = NatMap::default();
         assert_eq!(empty.select(&"3".parse().unwrap(), None), Err(SelectError::Nothing));
+    }
+
+    #[test]
+    fn an_instance_without_a_way_in_is_known_and_named() {
+        let mut map = map(&["0", "1"]);
+        map.entries.remove(1);
+        assert_eq!(select(&map, "!1"), Ok("0".into()));
+        assert_eq!(select(&map, "1"), Err("no inbound NAT rule and no public address leads to 1".into()));
+    }
+
+    #[test]
+    fn an_own_address_has_every_port() {
+        let mut map = map(&["0"]);
+        map.entries[0].via = Via::PublicIp;
+        let rdp = map.select(&InstanceSet::default(), Some(3389.try_into().unwrap())).unwrap();
+        assert_eq!(rdp[0].to_string(), "20.1.2.3:3389");
     }
 
     #[test]

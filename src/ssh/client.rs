@@ -1,6 +1,6 @@
 //! The client that all connections of a run share, and how a connection comes about.
 
-use std::{borrow::Cow, io, sync::Arc, time::Duration};
+use std::{borrow::Cow, io, sync::Arc};
 
 use russh::{
     Preferred, SshId, cipher,
@@ -171,16 +171,16 @@ fn read_files(options: &ClientOptions) -> Result<Files, ClientError> {
 
 fn server_name(endpoint: &Endpoint) -> ServerName {
     let alias = endpoint.host_key_alias().as_str().to_ascii_lowercase();
-    let bare = endpoint.host.to_string().to_ascii_lowercase();
-    ServerName { bare: Some(bare).filter(|b| *b != alias), alias }
+    // An instance that is known by its `vmId` is not whoever else has answered at that address.
+    let bare = endpoint.vm_id.is_none().then(|| endpoint.host.to_string().to_ascii_lowercase());
+    ServerName { bare: bare.filter(|bare| *bare != alias), alias }
 }
 
 fn config(known_types: &[Algorithm]) -> client::Config {
     client::Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-vmssh_", env!("CARGO_PKG_VERSION")))),
         nodelay: true,
-        // Azure's load balancer forgets a flow that is silent for four minutes.
-        keepalive_interval: Some(Duration::from_secs(30)),
+        keepalive_interval: Some(super::KEEPALIVE),
         keepalive_max: 3,
         window_size: 2 << 20,
         preferred: Preferred {

@@ -1,0 +1,164 @@
+//! What the documents refer to and do not hold.
+
+use std::collections::HashSet;
+
+use crate::{
+    natmap::{Entry, Finding, FindingCode, NatMap},
+    resolver::Question,
+    resource::{FrontendAddress, Kind, ResourceId},
+};
+
+pub(super) fn all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
+    let mut findings = load_balancers(question);
+    findings.extend(frontends(question, map));
+    findings.extend(own_addresses(question, map));
+    findings.extend(security(question));
+    findings.extend(question.resources.unknown.iter().map(|document| {
+        Finding::new(
+            FindingCode::UnknownDocument,
+            format!("{} tells nothing about a scale set: {}", document.name, document.looks_like),
+        )
+    }));
+    findings.extend(empty(&question.resources.empty));
+    findings
+}
+
+fn empty(names: &[String]) -> Option<Finding> {
+    (!names.is_empty()).then(|| {
+        Finding::new(
+            FindingCode::EmptyDocument,
+            format!("empty lists do not tell what they are lists of, and say nothing: {}", names.join(", ")),
+        )
+    })
+}
+
+/// Why a resource could not be read, where Azure said so.
+fn reason(question: &Question<'_>, id: &ResourceId) -> Option<String> {
+    let unread = question.resources.unread.iter().find(|unread| unread.id == *id)?;
+    Some(unread.reason.clone())
+}
+
+/// Load balancers that the model refers to.
+fn load_balancers(question: &Question<'_>) -> Vec<Finding> {
+    let Some(model) = question.scope.model else { return Vec::new() };
+    let there: HashSet<_> = question.resources.load_balancers.iter().map(|balancer| &balancer.id).collect();
+    let missing = model.load_balancers().into_iter().filter(|id| !there.contains(id));
+    let finding = |id: ResourceId| {
+        let (group, name) = (id.group().unwrap_or("GROUP"), id.name());
+        let message = match reason(question, &id) {
+            Some(reason) => format!("load balancer {name} could not be read: {reason}"),
+            None => format!("load balancer {name} is not among the documents"),
+        };
+        Finding::new(FindingCode::NotRead, message)
+            .hint(format!("`az network lb show -g {group} -n {name} > {name}.json`"))
+    };
+    missing.map(finding).collect()
+}
+
+/// Whether the document that tells a frontend's address was read, so that none there means none assigned.
+pub(super) fn frontend_is_read(question: &Question<'_>, balancer: &str, frontend: &str) -> bool {
+    let balancers = &question.resources.load_balancers;
+    let mut frontends = balancers
+        .iter()
+        .filter(|lb| lb.name() == balancer)
+        .flat_map(|lb| lb.frontends.iter().flatten())
+        .filter(|f| f.id.name() == frontend);
+    frontends.any(|frontend| match &frontend.address {
+        FrontendAddress::Public(id) => question.resources.public_addresses.iter().any(|p| p.id == *id),
+        FrontendAddress::Private(_) => true,
+        FrontendAddress::Unknown => false,
+    })
+}
+
+/// Frontends whose address is in no document.
+fn frontends(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
+    let mut seen = HashSet::new();
+    let mut findings = Vec::new();
+    let without = |entry: &&Entry| {
+        entry.address.is_none() && !entry.via.is_own_address() && question.resources.connection_info.is_none()
+    };
+    for entry in map.entries.iter().filter(without) {
+        let rule = &entry.rule;
+        let balancer = rule.load_balancer.as_deref().unwrap_or_default();
+        let frontend = rule.frontend.as_deref().unwrap_or_default();
+        if frontend_is_read(question, balancer, frontend)
+            || !seen.insert((balancer, frontend, rule.name.is_some()))
+        {
+            continue;
+        }
+        let group = rule.load_balancer_group.as_deref().unwrap_or("GROUP");
+        findings.push(address_unknown(question, balancer, frontend, group, entry));
+    }
+    // One line per frontend: where pools have no names of their own frontends, one line for all.
+    findings.dedup_by(|a, b| a.message == b.message);
+    findings
+}
+
+fn address_unknown(
+    question: &Question<'_>,
+    balancer: &str,
+    frontend: &str,
+    group: &str,
+    entry: &Entry,
+) -> Finding {
+    let name = if balancer.is_empty() { "NAME" } else { balancer };
+    let lookup = match public_address(question, balancer, frontend) {
+        Some(id) => {
+            let reason = reason(question, &id).map(|reason| format!(" ({reason})")).unwrap_or_default();
+            format!(
+                "`az network public-ip show -g {} -n {} > ip.json`{reason}",
+                id.group().unwrap_or("GROUP"),
+                id.name()
+            )
+        }
+        None => format!("`az network lb show -g {group} -n {name} > lb.json`"),
+    };
+    let what = if frontend.is_empty() {
+        format!("the frontend of {}", entry.rule_name().map_or("a rule".into(), |rule| format!("\"{rule}\"")))
+    } else {
+        format!("frontend {frontend}")
+    };
+    Finding::new(FindingCode::AddressUnknown, format!("the documents do not tell the address of {what}"))
+        .hint(format!("add what tells it, {lookup}, or give it with `--address`"))
+}
+
+/// The public address that a frontend refers to.
+fn public_address(question: &Question<'_>, balancer: &str, frontend: &str) -> Option<ResourceId> {
+    let balancers = &question.resources.load_balancers;
+    let mut frontends =
+        balancers.iter().filter(|lb| lb.name() == balancer).flat_map(|lb| lb.frontends.iter().flatten());
+    match &frontends.find(|f| f.id.name() == frontend)?.address {
+        FrontendAddress::Public(id) => Some(id.clone()),
+        FrontendAddress::Private(_) | FrontendAddress::Unknown => None,
+    }
+}
+
+/// Public addresses of instances that the model promises.
+fn own_addresses(question: &Question<'_>, map: &NatMap) -> Option<Finding> {
+    let promised = question.scope.model.is_some_and(|model| model.has_public_addresses());
+    let found = map.entries.iter().any(|entry| entry.via.is_own_address());
+    (promised && !found).then(|| {
+        Finding::new(
+            FindingCode::NotRead,
+            "each instance has a public address of its own, and these are not among the documents",
+        )
+        .hint(format!("`az vmss list-instance-public-ips {} > addresses.json`", super::set_options(map)))
+    })
+}
+
+/// Security groups and subnets that Azure did not let us read. What was not asked for is no finding.
+fn security(question: &Question<'_>) -> Option<Finding> {
+    let unread: Vec<_> = question
+        .resources
+        .unread
+        .iter()
+        .filter(|unread| matches!(unread.id.kind(), Some(Kind::SecurityGroup | Kind::Subnet)))
+        .map(|unread| format!("{} ({})", unread.id.name(), unread.reason))
+        .collect();
+    (!unread.is_empty()).then(|| {
+        Finding::new(
+            FindingCode::NotChecked,
+            format!("whether security groups let the ports in was not checked: {}", unread.join(", ")),
+        )
+    })
+}
