@@ -144,3 +144,21 @@ impl Serialize for FindingCode {
         serializer.serialize_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented_with_its_severity() {
+        let table = include_str!("../../docs/findings.md");
+        let documented: Vec<_> =
+            table.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 5).collect();
+        assert_eq!(documented.len(), FindingCode::ALL.len());
+        for (code, line) in FindingCode::ALL.iter().zip(documented) {
+            let severity = serde_json::to_value(code.severity()).unwrap();
+            let expected = format!("| `{}` | {} |", code.as_str(), severity.as_str().unwrap());
+            assert!(line.starts_with(&expected), "{expected} is not how this begins: {line}");
+        }
+    }
+}

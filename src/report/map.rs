@@ -319,7 +319,7 @@ mod tests {
         map.instances[1].model_current = Some(false);
         assert_eq!(
             written(write_table, &map),
-            "INSTANCE  NAME  STATE               FRONTEND            BACKEND  VIA    KNOWN\n             0         -     -                   20.1.2.3:50000      -        range  computed\n             \x20                                 20.1.2.3:50000/udp  -        range  computed\n             1         -     stopped, old model  -                   -        -      -\n"
+            "INSTANCE  NAME  STATE               FRONTEND            BACKEND  VIA    KNOWN\n             0         -     -                   20.1.2.3:50000      -        range  computed\n             \x20                                   20.1.2.3:50000/udp  -        range  computed\n             1         -     stopped, old model  -                   -        -      -\n"
         );
         assert_eq!(written(write_jsonl, &map).lines().count(), 3);
     }

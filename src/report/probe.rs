@@ -257,6 +257,7 @@ mod tests {
             .map(|k| Endpoint {
                 instance: (k != 1).then(|| InstanceId::from(k)),
                 name: None,
+                vm_id: None,
                 host: "20.1.2.3".parse().unwrap(),
                 port: (50000 + k as u64).try_into().unwrap(),
             })

@@ -237,6 +237,7 @@ mod tests {
         let endpoint = |port: u64| Endpoint {
             instance: None,
             name: None,
+            vm_id: None,
             host: "Web.Example".parse().unwrap(),
             port: port.try_into().unwrap(),
         };
