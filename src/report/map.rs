@@ -319,7 +319,10 @@ mod tests {
         map.instances[1].model_current = Some(false);
         assert_eq!(
             written(write_table, &map),
-            "INSTANCE  NAME  STATE               FRONTEND            BACKEND  VIA    KNOWN\n             0         -     -                   20.1.2.3:50000      -        range  computed\n             \x20                                   20.1.2.3:50000/udp  -        range  computed\n             1         -     stopped, old model  -                   -        -      -\n"
+            "INSTANCE  NAME  STATE               FRONTEND            BACKEND  VIA    KNOWN\n\
+             0         -     -                   20.1.2.3:50000      -        range  computed\n\
+             \x20                                   20.1.2.3:50000/udp  -        range  computed\n\
+             1         -     stopped, old model  -                   -        -      -\n"
         );
         assert_eq!(written(write_jsonl, &map).lines().count(), 3);
     }
@@ -334,7 +337,8 @@ mod tests {
         let map = NatMap::from_entries((50000..50120).map(entry).collect());
         assert_eq!(
             written(write_table, &map),
-            "INSTANCE  NAME  FRONTEND       BACKEND  VIA           KNOWN\n             -         -     ?:50000-50119  22       nat-pool ssh  possible\n"
+            "INSTANCE  NAME  FRONTEND       BACKEND  VIA           KNOWN\n\
+             -         -     ?:50000-50119  22       nat-pool ssh  possible\n"
         );
     }
 }
