@@ -48,9 +48,9 @@ const STYLES: styling::Styles = styling::Styles::styled()
 
 /// Reach the instances of an Azure scale set: which port leads where, does it answer, get in.
 ///
-/// TARGET is one of: `HOST:PORT` or `HOST:START-END` (a plain NAT range, instance k = START + k),
-/// `@FILE` or `-` (JSON that `az vmss list-instance-connection-info` or `az network lb
-/// inbound-nat-pool show` printed), `lab` (a simulated scale set on loopback, nothing else needed).
+/// TARGET is one of: `GROUP/NAME` or a full id (a scale set, asked from Azure), `@FILE`, `@DIR` or `-`
+/// (what `az` printed of it), `HOST:PORT` or `HOST:START-END` (a plain NAT range, instance k = START +
+/// k), `lab` (a simulated scale set on loopback, nothing else needed).
 /// INSTANCES is a set: `3`, `0-9,12`, `web_*`, `!4` (all but).
 #[derive(Debug, Parser)]
 #[command(name = "vmssh", version, styles = STYLES, max_term_width = 100)]
@@ -66,7 +66,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show which frontend port leads to which instance
+    /// Show which frontend port leads to which instance, and what is wrong with the rules.
+    ///
+    /// Findings go to stderr, in JSON into the document; docs/findings.md explains each.
+    ///
+    /// Exit status: 0 the map could be made, 3 it could not.
     Map(MapArgs),
     /// Probe the TCP ports of all instances at once: do they answer, and how fast.
     ///

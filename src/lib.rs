@@ -7,7 +7,7 @@
 //!
 //! | layer | modules | what they may do |
 //! | --- | --- | --- |
-//! | ground | [`natmap`] [`target`] [`stats`] [`event`] [`fold`] [`script`] [`clean`] [`pattern`] | values and rules; no io, no clock, no async |
+//! | ground | [`natmap`] [`resource`] [`resolver`] [`target`] [`stats`] [`event`] [`fold`] [`script`] [`clean`] [`pattern`] | values and rules; no io, no clock, no async |
 //! | io | [`azure`] [`net`] [`ssh`] [`term`] | sockets, terminal, files |
 //! | app | [`fanout`] [`report`] [`lab`] | what the tool does |
 //! | cli | [`cli`] | arguments, configuration, prompts, exit status |

@@ -2,20 +2,317 @@
 //!
 //! Three rounds, each in parallel: the scale set's model; what it refers to; what that refers to. A Uniform
 //! set behind one load balancer takes three requests, a Flexible one four, whose machines name their cards.
-//! What only makes the map richer (security groups) may fail; what leads to instances may not.
+//! What leads to instances has to be readable, or the map says that it is not whole; what only its findings
+//! need (security groups) may fail.
 
 use std::collections::HashSet;
 
-use futures_util::future::{join_all, try_join, try_join_all};
+use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::{
     Depth,
     arm::{Arm, ArmError},
-    wire::{self, Read, WireError},
+    wire::{self, Read},
 };
 use crate::{
-    resolver::{self, Choice, Wish},
-    resource::{FrontendAddress, Kind, LoadBalancer, Orchestration, ResourceId, Resources, ScaleSet, Unread},
-    target::ScaleSetTarget,
+    natmap::NatMap,
+    resolver::{self, Wish},
+    resource::{FrontendAddress, Kind, Orchestration, ResourceId, Resources, RuleTarget, ScaleSet, Unread},
 };
+
+/// The version of the compute provider's interface that is spoken. azure-cli lists instances with the same;
+/// the clouds of governments and China, which lag behind, have it.
+pub(super) const COMPUTE: &str = "2024-11-01";
+
+/// The network provider's. Port mappings of NAT rules of version 2 are in load balancers' documents since
+/// 2021; azure-cli lists the cards of Uniform sets with the same.
+const NETWORK: &str = "2023-09-01";
+
+/// Public addresses of Uniform instances are listed under the compute provider's path, by the network
+/// provider, in the version that azure-cli uses.
+const INSTANCE_ADDRESSES: &str = "2018-10-01";
+
+/// What Azure said about a scale set.
+#[derive(Debug)]
+pub struct Answer {
+    /// All that was read.
+    pub resources: Resources,
+    /// Why something that may lead to instances could not be read.
+    pub failures: Vec<ArmError>,
+}
+
+/// Reads a scale set and what leads to its instances.
+///
+/// # Errors
+/// When the model can't be read, Azure answers something else than its documents, or a request fails for
+/// other reasons than a missing right or resource.
+pub async fn read(arm: &Arm, set: &ResourceId, depth: Depth, wish: &Wish) -> Result<Answer, ArmError> {
+    let mut asking = Asking {
+        arm,
+        set: set.clone(),
+        resources: Resources::default(),
+        asked: HashSet::new(),
+        failures: Vec::new(),
+    };
+    let model = asking.model().await?;
+    let flexible = model.orchestration == Orchestration::Flexible;
+    let mut wants: Vec<Want> = model.load_balancers().into_iter().map(Want::Resource).collect();
+    if flexible || depth >= Depth::Identity {
+        wants.push(Want::Machines { flexible, with_view: depth >= Depth::Identity });
+    }
+    if depth == Depth::Full {
+        wants.push(Want::Cards { flexible });
+        wants.extend(gates(&asking.resources).into_iter().map(Want::Resource));
+    }
+    if model.has_public_addresses() && !flexible {
+        wants.push(Want::InstanceAddresses);
+    }
+    asking.round(wants).await?;
+    asking.rounds_of_references(depth).await?;
+    if depth < Depth::Full && asking.leaves_open(&wish.clone()) {
+        asking.round(vec![Want::Cards { flexible }]).await?;
+        asking.rounds_of_references(depth).await?;
+    }
+    Ok(Answer { resources: asking.resources, failures: asking.failures })
+}
+
+/// Something to ask for.
+#[derive(Debug, Clone)]
+enum Want {
+    /// A resource by its id.
+    Resource(ResourceId),
+    /// The instances.
+    Machines { flexible: bool, with_view: bool },
+    /// The network cards of the instances: of a Flexible set, of all machines in its group.
+    Cards { flexible: bool },
+    /// The public addresses of a Uniform set's instances.
+    InstanceAddresses,
+}
+
+/// A conversation with Azure about one scale set.
+struct Asking<'a> {
+    arm: &'a Arm,
+    set: ResourceId,
+    resources: Resources,
+    /// What was asked for, with or without success.
+    asked: HashSet<ResourceId>,
+    failures: Vec<ArmError>,
+}
+
+impl Asking<'_> {
+    async fn model(&mut self) -> Result<ScaleSet, ArmError> {
+        let body = self.arm.get("the scale set", self.set.as_str(), COMPUTE, &[]).await?;
+        let read = parse(&body, "the scale set")?;
+        let model = read.scale_sets.first().cloned();
+        self.resources.merge(read);
+        model.ok_or_else(|| ArmError::unexpected("the scale set", "the answer is not a scale set"))
+    }
+
+    /// Asks for several things at once.
+    async fn round(&mut self, wants: Vec<Want>) -> Result<(), ArmError> {
+        let wants: Vec<_> = wants
+            .into_iter()
+            .filter(|want| match want {
+                Want::Resource(id) => self.asked.insert(id.clone()),
+                _ => true,
+            })
+            .collect();
+        let answers = join_all(wants.iter().map(|want| self.ask(want))).await;
+        for (want, answer) in wants.iter().zip(answers) {
+            match answer {
+                Ok(resources) => self.resources.merge(resources),
+                Err(error) if error.is_unreadable() => self.note_unread(want, error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, want: &Want) -> Result<Resources, ArmError> {
+        match want {
+            Want::Resource(id) => {
+                let what = format!("{} {}", noun(id), id.name());
+                let body = self.arm.get(&what, id.as_str(), version(id), &[]).await?;
+                parse(&body, &what)
+            }
+            Want::Machines { flexible, with_view } => self.machines(*flexible, *with_view).await,
+            Want::Cards { flexible } => {
+                let path = if *flexible {
+                    self.in_group("Microsoft.Network/networkInterfaces")
+                } else {
+                    self.set.child_list("networkInterfaces")
+                };
+                let items = self.arm.list("the network cards", &path, NETWORK, &[]).await?;
+                let mut resources = parse(&Value::Array(items), "the network cards")?;
+                resources.cards_listed = true;
+                Ok(resources)
+            }
+            Want::InstanceAddresses => {
+                let path = self.set.child_list("publicipaddresses");
+                let what = "the instances' public addresses";
+                let items = self.arm.list(what, &path, INSTANCE_ADDRESSES, &[]).await?;
+                parse(&Value::Array(items), what)
+            }
+        }
+    }
+
+    async fn machines(&self, flexible: bool, with_view: bool) -> Result<Resources, ArmError> {
+        let what = "the instances";
+        let mut query = Vec::new();
+        // The quotes round the left side are Azure's grammar.
+        let filter = format!("'virtualMachineScaleSet/id' eq '{}'", self.set);
+        let path = if flexible {
+            query.push(("$filter", filter.as_str()));
+            self.in_group("Microsoft.Compute/virtualMachines")
+        } else {
+            self.set.child_list("virtualMachines")
+        };
+        if with_view {
+            query.push(("$expand", "instanceView"));
+        }
+        let items = self.arm.list(what, &path, COMPUTE, &query).await?;
+        let mut resources = parse(&Value::Array(items), what)?;
+        resources.machines_listed = true;
+        Ok(resources)
+    }
+
+    fn in_group(&self, namespace_and_type: &str) -> String {
+        let (subscription, group) =
+            (self.set.subscription().unwrap_or_default(), self.set.group().unwrap_or_default());
+        format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/{namespace_and_type}")
+    }
+
+    /// What could not be read: findings name it, and a map without any way in fails with it.
+    fn note_unread(&mut self, want: &Want, error: ArmError) {
+        let id = match want {
+            Want::Resource(id) => id.clone(),
+            Want::Machines { .. } => self.set.child("virtualMachines", "*"),
+            Want::Cards { .. } => self.set.child("networkInterfaces", "*"),
+            Want::InstanceAddresses => self.set.child("publicIPAddresses", "*"),
+        };
+        let only_for_findings = matches!(id.kind(), Some(Kind::SecurityGroup | Kind::Subnet));
+        self.resources.unread.push(Unread { id, reason: error.reason() });
+        if !only_for_findings {
+            self.failures.push(error);
+        }
+    }
+
+    /// Asks for what the answers refer to, until they refer to nothing new: load balancers that cards name,
+    /// public addresses, security groups. Azure's references go three deep at most.
+    async fn rounds_of_references(&mut self, depth: Depth) -> Result<(), ArmError> {
+        const DEEPEST: usize = 3;
+        for _ in 0..DEEPEST {
+            let mut wanted = balancers_of_cards(&self.resources);
+            wanted.extend(frontend_addresses(&self.resources));
+            wanted.extend(card_addresses(&self.resources));
+            if depth == Depth::Full {
+                wanted.extend(gates(&self.resources));
+            }
+            wanted.retain(|id| !self.asked.contains(id));
+            if wanted.is_empty() {
+                break;
+            }
+            self.round(wanted.into_iter().map(Want::Resource).collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the cards would tell more: an instance has no way in yet, or a member of a pool is known by
+    /// its private address only.
+    fn leaves_open(&self, wish: &Wish) -> bool {
+        let Ok(map) = resolver::resolve(&self.resources, wish) else { return true };
+        let by_address = self.resources.load_balancers.iter().flat_map(|lb| lb.backend_pools.iter().flatten());
+        let by_address = by_address
+            .flat_map(|pool| &pool.addresses)
+            .any(|member| member.configuration.is_none() && !member.mappings.is_empty());
+        by_address || map.entries.is_empty() || has_unreached(&map)
+    }
+}
+
+fn has_unreached(map: &NatMap) -> bool {
+    let reached: HashSet<_> = map.entries.iter().filter_map(|entry| entry.instance.as_ref()).collect();
+    map.instance_ids().any(|id| !reached.contains(id))
+}
+
+/// Reads a body of Azure's.
+fn parse(body: &Value, what: &str) -> Result<Resources, ArmError> {
+    match wire::read(body) {
+        Ok(Read::Resources(resources)) => Ok(*resources),
+        Ok(Read::Unknown(looks_like)) if looks_like == wire::EMPTY_LIST => Ok(Resources::default()),
+        Ok(Read::Unknown(looks_like)) => Err(ArmError::unexpected(what, &format!("the answer is {looks_like}"))),
+        Err(wrong) => Err(ArmError::unexpected(what, &wrong.to_string())),
+    }
+}
+
+fn version(id: &ResourceId) -> &'static str {
+    match id.kind() {
+        Some(Kind::ScaleSet | Kind::UniformInstance | Kind::VirtualMachine) => COMPUTE,
+        _ => NETWORK,
+    }
+}
+
+fn noun(id: &ResourceId) -> &'static str {
+    match id.kind() {
+        Some(Kind::LoadBalancer) => "load balancer",
+        Some(Kind::PublicAddress) => "public address",
+        Some(Kind::SecurityGroup) => "security group",
+        Some(Kind::Subnet) => "subnet",
+        Some(Kind::Card) => "network card",
+        _ => "resource",
+    }
+}
+
+/// Load balancers that the cards of our instances refer to: instances on an older model, and rules that
+/// were attached by hand, are on others than the model's.
+fn balancers_of_cards(resources: &Resources) -> Vec<ResourceId> {
+    let configurations = cards_of_set(resources).flat_map(|card| &card.configurations);
+    let references = configurations.flat_map(|c| c.nat_rules.iter().chain(&c.backend_pools));
+    references.filter_map(|id| id.up_to("loadBalancers")).collect()
+}
+
+/// The cards of the set's instances; a group has others too.
+fn cards_of_set(resources: &Resources) -> impl Iterator<Item = &crate::resource::Card> {
+    let of_machines: HashSet<_> = resources.machines.iter().flat_map(|machine| &machine.cards).collect();
+    let machines: HashSet<_> = resources.machines.iter().map(|machine| &machine.id).collect();
+    resources.cards.iter().filter(move |card| {
+        card.id.up_to("virtualMachineScaleSets").is_some()
+            || of_machines.contains(&card.id)
+            || card.machine.as_ref().is_some_and(|machine| machines.contains(machine))
+    })
+}
+
+/// Public addresses of the frontends that NAT rules use; others only balance.
+fn frontend_addresses(resources: &Resources) -> Vec<ResourceId> {
+    let mut found = Vec::new();
+    for balancer in &resources.load_balancers {
+        let rules = balancer.nat_rules.iter().flatten().filter(|rule| rule.target != RuleTarget::Nothing);
+        for frontend in rules.filter_map(|rule| balancer.frontend(rule.frontend.as_ref()?)) {
+            if let FrontendAddress::Public(id) = &frontend.address {
+                found.push(id.clone());
+            }
+        }
+    }
+    found
+}
+
+/// Public addresses of the instances' own.
+fn card_addresses(resources: &Resources) -> Vec<ResourceId> {
+    let known: HashSet<_> = resources.public_addresses.iter().map(|address| &address.id).collect();
+    let configurations = cards_of_set(resources).flat_map(|card| &card.configurations);
+    let addresses = configurations.filter_map(|c| c.public_address.as_ref());
+    addresses.filter(|id| !known.contains(id)).cloned().collect()
+}
+
+/// Security groups and subnets on the way to the instances.
+fn gates(resources: &Resources) -> Vec<ResourceId> {
+    let models = resources.scale_sets.iter().flat_map(|set| &set.cards);
+    let of_models = models.flat_map(|card| {
+        card.security_group.iter().chain(card.configurations.iter().filter_map(|c| c.subnet.as_ref()))
+    });
+    let of_cards = cards_of_set(resources).flat_map(|card| {
+        card.security_group.iter().chain(card.configurations.iter().filter_map(|c| c.subnet.as_ref()))
+    });
+    let of_subnets = resources.subnets.iter().filter_map(|subnet| subnet.security_group.as_ref());
+    of_models.chain(of_cards).chain(of_subnets).cloned().collect()
+}

@@ -81,6 +81,12 @@ impl ResourceId {
         Self(format!("{self}/{of_type}/{name}"))
     }
 
+    /// The path under which all children of a type are listed.
+    #[must_use]
+    pub fn child_list(&self, of_type: &str) -> String {
+        format!("{self}/{of_type}")
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use crate::{
     natmap::{Entry, Finding, FindingCode, NatMap},
     resolver::Question,
-    resource::{FrontendAddress, Kind, ResourceId},
+    resource::{FrontendAddress, Kind, ResourceId, Unread},
 };
 
 pub(super) fn all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
     let mut findings = load_balancers(question);
+    findings.extend(refused(question));
     findings.extend(frontends(question, map));
     findings.extend(own_addresses(question, map));
     findings.extend(security(question));
@@ -38,21 +39,40 @@ fn reason(question: &Question<'_>, id: &ResourceId) -> Option<String> {
     Some(unread.reason.clone())
 }
 
-/// Load balancers that the model refers to.
+/// Load balancers that the model refers to and no document tells of.
 fn load_balancers(question: &Question<'_>) -> Vec<Finding> {
     let Some(model) = question.scope.model else { return Vec::new() };
     let there: HashSet<_> = question.resources.load_balancers.iter().map(|balancer| &balancer.id).collect();
-    let missing = model.load_balancers().into_iter().filter(|id| !there.contains(id));
+    let refused: HashSet<_> = question.resources.unread.iter().map(|unread| &unread.id).collect();
+    let missing =
+        model.load_balancers().into_iter().filter(|id| !there.contains(id) && !refused.contains(id));
     let finding = |id: ResourceId| {
         let (group, name) = (id.group().unwrap_or("GROUP"), id.name());
-        let message = match reason(question, &id) {
-            Some(reason) => format!("load balancer {name} could not be read: {reason}"),
-            None => format!("load balancer {name} is not among the documents"),
-        };
-        Finding::new(FindingCode::NotRead, message)
+        Finding::new(FindingCode::NotRead, format!("load balancer {name} is not among the documents"))
             .hint(format!("`az network lb show -g {group} -n {name} > {name}.json`"))
     };
     missing.map(finding).collect()
+}
+
+/// What Azure did not let us read, and may lead to instances. Of frontends' addresses it is said where they
+/// are missing.
+fn refused(question: &Question<'_>) -> Vec<Finding> {
+    let finding = |unread: &Unread| {
+        let name = unread.id.name();
+        let what = match (unread.id.kind()?, name) {
+            (Kind::LoadBalancer, name) => format!("load balancer {name}"),
+            (Kind::UniformInstance | Kind::VirtualMachine, _) => "the list of instances".into(),
+            (Kind::Card, "*") => "the list of network cards".into(),
+            (Kind::PublicAddress, "*") => "the list of the instances' public addresses".into(),
+            _ => return None,
+        };
+        let message = format!("{what} could not be read: {}", unread.reason);
+        Some(
+            Finding::new(FindingCode::NotRead, message)
+                .hint("the map may lack what it tells; the role Reader on the resource group lets you read all of it"),
+        )
+    };
+    question.resources.unread.iter().filter_map(finding).collect()
 }
 
 /// Whether the document that tells a frontend's address was read, so that none there means none assigned.
