@@ -38,6 +38,7 @@ fn endpoint(address: SocketAddr) -> Endpoint {
     Endpoint {
         instance: None,
         name: None,
+        vm_id: None,
         host: address.ip().to_string().parse().unwrap(),
         port: u64::from(address.port()).try_into().unwrap(),
     }

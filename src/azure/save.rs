@@ -203,15 +203,20 @@ fn load_balancer(balancer: &LoadBalancer) -> Vec<Value> {
 }
 
 fn frontend(frontend: &crate::resource::Frontend) -> Value {
-    let mut value = json!({"id": frontend.id.as_str(), "name": frontend.id.name()});
-    match &frontend.address {
-        FrontendAddress::Public(id) => value["publicIPAddress"] = reference(id),
-        FrontendAddress::Private(Some(address)) => value["privateIPAddress"] = json!(address),
+    let (public, private, subnet) = match &frontend.address {
+        FrontendAddress::Public(id) => (Some(reference(id)), None, None),
+        FrontendAddress::Private(Some(address)) => (None, Some(address), None),
         // A subnet and no address yet: which subnet is of no use to a map.
-        FrontendAddress::Private(None) => value["subnet"] = json!({"id": "-"}),
-        FrontendAddress::Unknown => {}
-    }
-    value
+        FrontendAddress::Private(None) => (None, None, Some(json!({"id": "-"}))),
+        FrontendAddress::Unknown => (None, None, None),
+    };
+    json!({
+        "id": frontend.id.as_str(),
+        "name": frontend.id.name(),
+        "publicIPAddress": public,
+        "privateIPAddress": private,
+        "subnet": subnet,
+    })
 }
 
 fn backend_address(address: &BackendAddress) -> Value {

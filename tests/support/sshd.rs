@@ -134,6 +134,7 @@ pub(crate) fn endpoint(port: u16) -> Endpoint {
     Endpoint {
         instance: None,
         name: None,
+        vm_id: None,
         host: "127.0.0.1".parse().unwrap(),
         port: u64::from(port).try_into().unwrap(),
     }
