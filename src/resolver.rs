@@ -18,9 +18,9 @@ use thiserror::Error;
 
 use crate::{
     natmap::{BackendPort, Entry, Finding, Host, Instance, NatMap},
-    resource::{ResourceId, Resources},
+    resource::{LoadBalancer, ResourceId, Resources},
 };
-use owner::Owners;
+use owner::{Owner, Owners};
 use scope::Scope;
 
 /// What a user wants of a map, beside the documents.
@@ -74,6 +74,21 @@ struct Question<'a> {
     scope: Scope<'a>,
     owners: Owners<'a>,
     wish: &'a Wish,
+}
+
+impl Question<'_> {
+    /// Whether a load balancer belongs to the scale set: its model or one of its cards refers to it, or the
+    /// documents do not tell whose it is.
+    fn concerns(&self, balancer: &LoadBalancer) -> bool {
+        let Some(model) = self.scope.model else { return true };
+        let is_its = |id: &ResourceId| id.up_to("loadBalancers").as_ref() == Some(&balancer.id);
+        let mut cards = self.resources.cards.iter().flat_map(|card| &card.configurations);
+        model.load_balancers().contains(&balancer.id)
+            || cards.any(|configuration| {
+                let mut references = configuration.nat_rules.iter().chain(&configuration.backend_pools);
+                references.any(is_its) && matches!(self.owners.of(&configuration.id), Owner::Ours(_))
+            })
+    }
 }
 
 /// Makes the map of one scale set.

@@ -5,7 +5,7 @@
 //! What leads to instances has to be readable, or the map says that it is not whole; what only its findings
 //! need (security groups) may fail.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, net::IpAddr};
 
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     natmap::NatMap,
     resolver::{self, Wish},
-    resource::{FrontendAddress, Kind, Orchestration, ResourceId, Resources, RuleTarget, ScaleSet, Unread},
+    resource::{FrontendAddress, Kind, LoadBalancer, Orchestration, ResourceId, Resources, RuleTarget, ScaleSet, Unread},
 };
 
 /// The version of the compute provider's interface that is spoken. azure-cli lists instances with the same;
@@ -70,8 +70,13 @@ pub async fn read(arm: &Arm, set: &ResourceId, depth: Depth, wish: &Wish) -> Res
     }
     asking.round(wants).await?;
     asking.rounds_of_references(depth).await?;
-    if depth < Depth::Full && asking.leaves_open(&wish.clone()) {
+    if depth < Depth::Full && asking.leaves_open(wish) {
         asking.round(vec![Want::Cards { flexible }]).await?;
+        asking.rounds_of_references(depth).await?;
+    }
+    if asking.leaves_open(wish) {
+        // A pool of bare addresses is named by neither the model nor the cards.
+        asking.round(vec![Want::Balancers]).await?;
         asking.rounds_of_references(depth).await?;
     }
     Ok(Answer { resources: asking.resources, failures: asking.failures })
@@ -88,6 +93,8 @@ enum Want {
     Cards { flexible: bool },
     /// The public addresses of a Uniform set's instances.
     InstanceAddresses,
+    /// Load balancers of the subscription that know the instances by their private addresses.
+    Balancers,
 }
 
 /// A conversation with Azure about one scale set.
@@ -154,6 +161,16 @@ impl Asking<'_> {
                 let items = self.arm.list(what, &path, INSTANCE_ADDRESSES, &[]).await?;
                 parse(&Value::Array(items), what)
             }
+            Want::Balancers => {
+                let what = "the load balancers of the subscription";
+                let subscription = self.set.subscription().unwrap_or_default();
+                let path = format!("/subscriptions/{subscription}/providers/Microsoft.Network/loadBalancers");
+                let items = self.arm.list(what, &path, NETWORK, &[]).await?;
+                let mut resources = parse(&Value::Array(items), what)?;
+                let ours = private_addresses(&self.resources);
+                resources.load_balancers.retain(|balancer| knows_one_of(balancer, &ours));
+                Ok(resources)
+            }
         }
     }
 
@@ -190,6 +207,8 @@ impl Asking<'_> {
             Want::Machines { .. } => self.set.child("virtualMachines", "*"),
             Want::Cards { .. } => self.set.child("networkInterfaces", "*"),
             Want::InstanceAddresses => self.set.child("publicIPAddresses", "*"),
+            // Looked at on the chance only; nobody said that there is one.
+            Want::Balancers => return,
         };
         let only_for_findings = matches!(id.kind(), Some(Kind::SecurityGroup | Kind::Subnet));
         self.resources.unread.push(Unread { id, reason: error.reason() });
@@ -222,11 +241,10 @@ impl Asking<'_> {
     /// its private address only.
     fn leaves_open(&self, wish: &Wish) -> bool {
         let Ok(map) = resolver::resolve(&self.resources, wish) else { return true };
-        let by_address = self.resources.load_balancers.iter().flat_map(|lb| lb.backend_pools.iter().flatten());
-        let by_address = by_address
-            .flat_map(|pool| &pool.addresses)
-            .any(|member| member.configuration.is_none() && !member.mappings.is_empty());
-        by_address || map.entries.is_empty() || has_unreached(&map)
+        let pools = self.resources.load_balancers.iter().flat_map(|lb| lb.backend_pools.iter().flatten());
+        let mut members = pools.flat_map(|pool| &pool.addresses);
+        let by_address = members.any(|m| m.configuration.is_none() && !m.mappings.is_empty());
+        (by_address && !self.resources.cards_listed) || map.entries.is_empty() || has_unreached(&map)
     }
 }
 
@@ -280,6 +298,18 @@ fn cards_of_set(resources: &Resources) -> impl Iterator<Item = &crate::resource:
             || of_machines.contains(&card.id)
             || card.machine.as_ref().is_some_and(|machine| machines.contains(machine))
     })
+}
+
+/// The instances' private addresses.
+fn private_addresses(resources: &Resources) -> HashSet<IpAddr> {
+    let configurations = cards_of_set(resources).flat_map(|card| &card.configurations);
+    configurations.filter_map(|configuration| configuration.private_address).collect()
+}
+
+/// Whether a load balancer has a pool of bare addresses with one of these in it.
+fn knows_one_of(balancer: &LoadBalancer, addresses: &HashSet<IpAddr>) -> bool {
+    let members = balancer.backend_pools.iter().flatten().flat_map(|pool| &pool.addresses);
+    members.filter_map(|member| member.address).any(|address| addresses.contains(&address))
 }
 
 /// Public addresses of the frontends that NAT rules use; others only balance.

@@ -21,7 +21,11 @@ pub(super) fn of_load_balancers(question: &Question<'_>) -> Found {
         for pool in balancer.backend_pools.iter().flatten() {
             ways.add_pool(pool);
         }
-        let of_one = ways.finish();
+        let mut of_one = ways.finish();
+        // A list of all load balancers has others, whose rules are none of this map's business.
+        if of_one.entries.is_empty() && !question.concerns(balancer) {
+            of_one.findings.clear();
+        }
         found.entries.extend(of_one.entries);
         found.findings.extend(of_one.findings);
     }
@@ -101,7 +105,7 @@ impl Ways<'_> {
         let rules = self.balancer.nat_rules.iter().flatten();
         let rule = rules.into_iter().find(|rule| rule.id.name().eq_ignore_ascii_case(&mapping.rule));
         let mut entry = self.entry(rule, mapping.frontend_port, Via::NatRuleV2);
-        entry.rule.name = Some(mapping.rule.clone());
+        entry.rule.name.get_or_insert_with(|| mapping.rule.clone());
         entry.rule.pool = Some(pool.id.name().into());
         entry.backend_port = Some(mapping.backend_port);
         entry
@@ -111,6 +115,8 @@ impl Ways<'_> {
     fn entry(&self, rule: Option<&NatRule>, port: FrontendPort, via: Via) -> Entry {
         let frontend = rule.and_then(|rule| rule.frontend.as_ref());
         let (address, scope) = address(self.question, self.balancer, frontend);
+        // Its own spelling of its name: references may have another case.
+        let frontend = frontend.map(|id| self.balancer.frontend(id).map_or(id, |frontend| &frontend.id));
         Entry {
             protocol: rule.map_or(Protocol::Tcp, |rule| rule.protocol),
             rule: Rule {

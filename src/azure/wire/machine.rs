@@ -17,7 +17,8 @@ pub(super) fn read(node: &Node<'_>) -> Result<Machine, WireError> {
         }
         (None, None) => Membership::None,
     };
-    let instance = if uniform { node.text("instanceId")?.unwrap_or_else(|| id.name()) } else { id.name() };
+    // A Flexible set knows its machines by name; ids may spell it in another case.
+    let instance = if uniform { node.text("instanceId")?.unwrap_or_else(|| id.name()) } else { &name };
     let computer_name = |way| -> Result<Option<String>, WireError> {
         let named = node.object(way)?;
         Ok(named.map(|named| named.text("computerName")).transpose()?.flatten().map(ToOwned::to_owned))

@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{instances_have, set_options};
 use crate::{
-    natmap::{BackendPort, Entry, Finding, FindingCode, InstanceId, NatMap, Protocol, Scope},
+    natmap::{BackendPort, Entry, Finding, FindingCode, InstanceId, Known, NatMap, Protocol, Scope},
     resolver::Question,
     resource::{LoadBalancer, RuleTarget},
 };
@@ -27,7 +27,8 @@ pub(super) fn all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
 
 /// Nothing leads in: why.
 fn no_way_at_all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
-    let balancers = &question.resources.load_balancers;
+    let balancers: Vec<_> =
+        question.resources.load_balancers.iter().filter(|balancer| question.concerns(balancer)).collect();
     let referred = question.scope.model.map(|model| model.load_balancers()).unwrap_or_default();
     let expects_own_addresses = question.scope.model.is_some_and(|model| model.has_public_addresses());
     if balancers.is_empty() && referred.is_empty() && !expects_own_addresses && question.scope.model.is_some()
@@ -47,8 +48,16 @@ fn no_way_at_all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
             ),
         ];
     }
+    if balancers.is_empty() && referred.is_empty() && question.resources.connection_info.is_none() {
+        return vec![
+            Finding::new(FindingCode::NotRead, "no document tells what leads to the instances").hint(format!(
+                "`az vmss show {} > set.json` names the load balancers; `az network lb show` tells the ports",
+                set_options(map)
+            )),
+        ];
+    }
     let known = |balancer: &&LoadBalancer| balancer.nat_rules.is_some();
-    balancers.iter().filter(known).map(|balancer| no_nat_rule(balancer, map)).collect()
+    balancers.into_iter().filter(known).map(|balancer| no_nat_rule(balancer, map)).collect()
 }
 
 fn no_nat_rule(balancer: &LoadBalancer, map: &NatMap) -> Finding {
@@ -107,24 +116,24 @@ fn instances_without_port(question: &Question<'_>, map: &NatMap) -> Option<Findi
 
 /// Listed ports whose machines the documents do not place.
 fn unknown_instances(map: &NatMap) -> Option<Finding> {
-    let unplaced = map
-        .entries
-        .iter()
-        .filter(|entry| entry.is_possible() && entry.known != crate::natmap::Known::Computed)
-        .map(|entry| entry.port.to_string())
-        .collect::<Vec<_>>();
-    if unplaced.is_empty() {
-        return None;
-    }
+    let unplaced: Vec<_> =
+        map.entries.iter().filter(|entry| entry.is_possible() && entry.known != Known::Computed).collect();
+    let first = unplaced.first()?;
+    let ports = unplaced.iter().map(|entry| entry.port.to_string()).collect::<Vec<_>>().join(", ");
     let group = map.scale_set.as_ref().map_or("GROUP", |set| &set.group);
+    let hint = if first.rule.load_balancer.is_none() {
+        format!("save the load balancer, which tells it: `az network lb show -g {group} -n NAME > lb.json`")
+    } else {
+        format!(
+            "save these too: `az vm list -g {group} > vms.json` and `az network nic list -g {group} > cards.json`"
+        )
+    };
     Some(
         Finding::new(
             FindingCode::InstanceUnknown,
-            format!("which instances are behind the ports {} the documents do not tell", unplaced.join(", ")),
+            format!("which instances are behind the ports {ports} the documents do not tell"),
         )
-        .hint(format!(
-            "save these too: `az vm list -g {group} > vms.json` and `az network nic list -g {group} > cards.json`"
-        )),
+        .hint(hint),
     )
 }
 

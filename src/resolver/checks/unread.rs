@@ -67,10 +67,9 @@ fn refused(question: &Question<'_>) -> Vec<Finding> {
             _ => return None,
         };
         let message = format!("{what} could not be read: {}", unread.reason);
-        Some(
-            Finding::new(FindingCode::NotRead, message)
-                .hint("the map may lack what it tells; the role Reader on the resource group lets you read all of it"),
-        )
+        Some(Finding::new(FindingCode::NotRead, message).hint(
+            "the map may lack what it tells; the role Reader on the resource group lets you read all of it",
+        ))
     };
     question.resources.unread.iter().filter_map(finding).collect()
 }
