@@ -82,6 +82,10 @@ const ONLY: &[(&str, &[&str])] = &[
     ("hickory_resolver", &["net"]),
     // russh's API breaks with every minor version.
     ("russh", &["ssh", "lab"]),
+    // The lab's Azure is an HTTP server.
+    ("hyper", &["lab"]),
+    ("hyper_util", &["lab"]),
+    ("http_body_util", &["lab"]),
     // What people see is made in one place.
     ("comfy_table", &["report"]),
     ("indicatif", &["report", "cli"]),

@@ -102,6 +102,7 @@ fn lab_options(context: &Context, shape: &LabShape) -> LabOptions {
         instances: shape.lab_instances.unwrap_or(LAB_INSTANCES),
         faults: shape.lab_fault.clone(),
         base_port: None,
+        azure: None,
         state_dir: context.config.temp_dir.clone(),
     }
 }
