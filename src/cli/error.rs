@@ -142,6 +142,16 @@ impl From<SavedError> for Error {
     }
 }
 
+impl From<LiveError> for Error {
+    fn from(error: LiveError) -> Self {
+        match error {
+            LiveError::Arm(error) => error.into(),
+            LiveError::Document { .. } => Self::from_chain(Kind::Target, &error)
+                .hint("look at what az gets: `az vmss show`, `az network lb show`; saved, `@FILE` takes it as well"),
+        }
+    }
+}
+
 impl From<ResolveError> for Error {
     fn from(error: ResolveError) -> Self {
         let hint = match &error {
