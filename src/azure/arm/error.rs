@@ -149,14 +149,14 @@ impl ArmError {
     /// An answer that is none of success.
     pub(super) fn refused(what: &str, path: &str, answer: &Answer, tries: u32) -> Self {
         let status = answer.status;
+        let refused = |message| Reason::Refused(Refused { status, code: answer.code(), message, tries });
         let reason = match answer.json() {
+            Ok(_) => refused(answer.message().unwrap_or_default()),
+            // The gateways before ARM say that they have trouble in HTML.
+            Err(Strange::Page { title, .. }) if status.is_server_error() => {
+                refused(title.unwrap_or_default())
+            }
             Err(body) => Reason::Strange { status, body },
-            Ok(_) => Reason::Refused(Refused {
-                status,
-                code: answer.code(),
-                message: answer.message().unwrap_or_default(),
-                tries,
-            }),
         };
         Self::new(what, path, reason)
     }
