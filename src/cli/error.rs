@@ -5,7 +5,11 @@ use std::{error::Error as StdError, io};
 
 use super::exit::Exit;
 use crate::{
-    azure::saved::SavedError, event::Failure, lab::LabError, natmap::SelectError, script::CommandError,
+    azure::{arm::ArmError, cloud::ServiceError, profile::ProfileError, saved::SavedError},
+    event::Failure,
+    lab::LabError,
+    natmap::SelectError,
+    script::CommandError,
     ssh::ClientError,
 };
 
@@ -133,6 +137,25 @@ impl From<SavedError> for Error {
             }
         };
         Self::from_chain(Kind::Target, &error).hint(hint)
+    }
+}
+
+impl From<ArmError> for Error {
+    fn from(error: ArmError) -> Self {
+        let hint = error.hint();
+        Self::from_chain(Kind::Target, &error).hints(hint)
+    }
+}
+
+impl From<ProfileError> for Error {
+    fn from(error: ProfileError) -> Self {
+        Self::from_chain(Kind::Target, &error).hint(error.hint())
+    }
+}
+
+impl From<ServiceError> for Error {
+    fn from(error: ServiceError) -> Self {
+        Self::from_chain(Kind::Target, &error).hint(error.hint())
     }
 }
 
