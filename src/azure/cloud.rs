@@ -101,6 +101,21 @@ pub enum ServiceError {
     PlainHttp(String),
 }
 
+impl ServiceError {
+    /// The next thing to do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => {
+                "unset AZURE_RESOURCE_MANAGER_ENDPOINT, or make it like `https://management.azure.com`"
+            }
+            Self::PlainHttp(_) => {
+                "give AZURE_RESOURCE_MANAGER_ENDPOINT an https address; plain http is taken on localhost only"
+            }
+        }
+    }
+}
+
 /// An ARM service: where it is, what its tokens are for, and who gives them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {

@@ -88,7 +88,8 @@ async fn live(
     wanted: Wanted,
 ) -> Result<Loaded, Error> {
     let Azure { arm, subscription } = azure::connect(context, &args.azure, set.subscription.as_deref())?;
-    let id = ResourceId::of(&subscription, &set.group, "Microsoft.Compute/virtualMachineScaleSets", &set.name);
+    let id =
+        ResourceId::of(&subscription, &set.group, "Microsoft.Compute/virtualMachineScaleSets", &set.name);
     let wish = wish(args, wanted, Some(Choice::Id(id.clone())));
     let answer = match live::read(&arm, &id, wanted.depth, &wish).await {
         Ok(answer) => answer,

@@ -68,7 +68,7 @@ pub enum Missing {
 pub struct ArmError {
     pub(super) what: String,
     pub(super) path: String,
-    pub(super) reason: Reason,
+    pub(super) reason: Box<Reason>,
     cause: Option<Cause>,
 }
 
@@ -143,20 +143,20 @@ impl ArmError {
             }
             _ => None,
         };
-        Self { what: what.into(), path: path.into(), reason, cause: cause.map(Cause) }
+        Self { what: what.into(), path: path.into(), reason: Box::new(reason), cause: cause.map(Cause) }
     }
 
     /// An answer that is none of success.
     pub(super) fn refused(what: &str, path: &str, answer: &Answer, tries: u32) -> Self {
         let status = answer.status;
+        let refused = |message| Reason::Refused(Refused { status, code: answer.code(), message, tries });
         let reason = match answer.json() {
+            Ok(_) => refused(answer.message().unwrap_or_default()),
+            // The gateways before ARM say that they have trouble in HTML.
+            Err(Strange::Page { title, .. }) if status.is_server_error() => {
+                refused(title.unwrap_or_default())
+            }
             Err(body) => Reason::Strange { status, body },
-            Ok(_) => Reason::Refused(Refused {
-                status,
-                code: answer.code(),
-                message: answer.message().unwrap_or_default(),
-                tries,
-            }),
         };
         Self::new(what, path, reason)
     }
@@ -184,7 +184,7 @@ impl ArmError {
     /// The HTTP status, where Azure answered with an error.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        match &self.reason {
+        match &*self.reason {
             Reason::Refused(refused) => Some(refused.status.as_u16()),
             Reason::Strange { status, .. } => Some(status.as_u16()),
             _ => None,
@@ -194,7 +194,7 @@ impl ArmError {
     /// ARM's code of the error (`AuthorizationFailed`), cleaned.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
-        match &self.reason {
+        match &*self.reason {
             Reason::Refused(refused) => refused.code.as_deref(),
             _ => None,
         }
@@ -203,7 +203,7 @@ impl ArmError {
     /// What kind of failure it is.
     #[must_use]
     pub fn kind(&self) -> ArmErrorKind {
-        match &self.reason {
+        match &*self.reason {
             Reason::SignIn(_) => ArmErrorKind::SignIn,
             Reason::Refused(refused) => refused.kind(),
             Reason::AsksTooMuch { why: Why::Throttled, .. }
@@ -261,7 +261,7 @@ impl Refused {
 
 impl StdError for ArmError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.reason {
+        match &*self.reason {
             Reason::SignIn(error) => Some(error),
             _ => self.cause.as_ref().map(|cause| cause as &dyn StdError),
         }
@@ -271,7 +271,7 @@ impl StdError for ArmError {
 impl fmt::Display for ArmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "can't get {} from Azure", self.what)?;
-        match &self.reason {
+        match &*self.reason {
             // It says all itself.
             Reason::SignIn(_) => Ok(()),
             reason => write!(f, ": {reason}"),

@@ -12,12 +12,12 @@ pub(super) fn hint(error: &ArmError) -> Option<String> {
     let subscription = of_path("subscriptions").unwrap_or_else(|| "SUBSCRIPTION".into());
     let group = of_path("resourceGroups").unwrap_or_else(|| "GROUP".into());
     Some(match error.kind() {
-        ArmErrorKind::SignIn => match &error.reason {
+        ArmErrorKind::SignIn => match &*error.reason {
             Reason::SignIn(sign_in) => sign_in.hint().into(),
             _ => return None,
         },
         ArmErrorKind::Unauthorized => unauthorized(error.code()),
-        ArmErrorKind::Forbidden => match &error.reason {
+        ArmErrorKind::Forbidden => match &*error.reason {
             Reason::Refused(refused) => forbidden(refused),
             _ => return None,
         },
