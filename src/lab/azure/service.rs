@@ -8,10 +8,10 @@ use rand::RngExt as _;
 use super::{
     AzureFault, World,
     answer::Answer,
-    fault::Faults,
     list,
     mapping::{self, Operations},
     request::Request,
+    strike::Faults,
     token::{self, Standing, Tokens},
     world::{Found, Missing},
 };
