@@ -14,6 +14,7 @@ mod flat;
 mod list;
 mod log;
 mod mapping;
+mod missing;
 mod printed;
 mod request;
 mod service;

@@ -216,4 +216,11 @@ mod tests {
         assert_eq!(error("drop=3s"), "drop takes no time: throttle, unavailable and slow do");
         assert!(error("throttle=250ms").starts_with("throttle takes whole seconds"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_reading_panic(text in "(throttle|slow|drop)?=?[0-9a-zé=,. ]{0,20}") {
+            let _ = text.parse::<AzureFaultSpec>();
+        }
+    }
 }
