@@ -134,12 +134,27 @@ impl World {
         }
     }
 
+    /// The item of a stored list that has a name or instance id alone: instances of Flexible scale
+    /// sets are listed there with the ids of machines. Cards of instances share one name.
+    fn item(&self, list: &str, name: &str) -> Option<&Value> {
+        let Held::List { items, .. } = self.held.get(&key(list))? else { return None };
+        let is_it = |item: &&Value| {
+            let own = ["instanceId", "name"].map(|member| item.get(member).and_then(Value::as_str));
+            own.into_iter().flatten().any(|own| own.eq_ignore_ascii_case(name))
+        };
+        let mut found = items.iter().filter(is_it);
+        found.next().filter(|_| found.next().is_none())
+    }
+
     /// What follows from the documents without being stored as such.
     fn derived(&self, path: &str) -> Option<Found<'_>> {
         if let Some(value) = self.one(path) {
             return Some(Found::One(value));
         }
         let (parent, word) = path.rsplit_once('/')?;
+        if let Some(value) = self.item(parent, word) {
+            return Some(Found::One(value));
+        }
         let parent_document = self.one(parent);
         let member = parent_document.and_then(|document| property(document, word));
         match member {
@@ -260,6 +275,17 @@ mod tests {
         }});
         let world = World::new("s").document("/subscriptions/s/resourceGroups/g/providers/P/t/a", document);
         assert_eq!(world.one(id).unwrap()["name"], "b");
+    }
+
+    #[test]
+    fn items_of_a_list_are_found_by_names_that_they_have_alone() {
+        let machine =
+            |name: &str| json!({"id": format!("/elsewhere/{name}"), "name": name, "instanceId": name});
+        let items = vec![machine("web_0e"), machine("twice"), machine("twice")];
+        let world = World::new("s").list("/subscriptions/s/resourceGroups/g/sets", items, 1);
+        let found =
+            |name: &str| world.find(&format!("/subscriptions/s/resourceGroups/g/sets/{name}")).is_ok();
+        assert_eq!(["WEB_0e", "twice", "other"].map(found), [true, false, false]);
     }
 
     proptest::proptest! {
