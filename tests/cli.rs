@@ -94,6 +94,8 @@ fn what_is_wrong_is_said_with_a_hint_and_the_right_status() {
         (vec!["map", "20.1.2.3:50000", "--address", "20.1.2.4"], 2, vec!["`--address` goes with a document"]),
         (vec!["map", "lab", "--lab-fault", "9=drop"], 2, vec!["there is no instance 9", "hint:"]),
         (vec!["map", "lab", "--lab-fault", "1=fire"], 2, vec!["fire"]),
+        (vec!["lab", "up", "--azure-fault", "drop"], 2, vec!["--azure"]),
+        (vec!["lab", "up", "--azure", "--azure-fault", "fire"], 2, vec!["is not a fault of Azure"]),
         (
             vec!["map", &ports, "7"],
             2,

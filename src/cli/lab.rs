@@ -53,6 +53,7 @@ pub(super) async fn run(context: &Context, args: LabArgs) -> Result<Exit, Error>
         state_dir: context.config.temp_dir.clone(),
     };
     let lab = context.lab(|| options).await?;
+    lab.write_documents()?;
     context.ui.write(|out| {
         report::map::write_table(out, lab.map())?;
         write_use(out, &lab)

@@ -14,9 +14,11 @@ mod flat;
 mod list;
 mod log;
 mod mapping;
+mod missing;
 mod printed;
 mod request;
 mod service;
+mod strike;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -39,13 +41,13 @@ use tokio::{
 
 use answer::Answer;
 pub(super) use documents::{Description, GROUP, SCALE_SET, world as world_of};
-use fault::Faults;
 pub use fault::{AzureFault, AzureFaultError, AzureFaultSpec};
 pub use log::AzureRequest;
 use log::Log;
 pub(super) use printed::{CONNECTION_INFO, FOLDER, NAT_POOL, printed};
 use request::Request;
 use service::Service;
+use strike::Faults;
 pub use world::World;
 
 /// The GUID that stands for tenants, clients and objects that there are none of.

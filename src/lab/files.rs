@@ -78,26 +78,29 @@ impl Folder {
         &self.path
     }
 
-    /// Writes the key, the listing of host keys and the documents that `az` would print.
+    /// Writes the key and the listing of host keys.
     pub(super) fn fill(
         &self,
         key: &PrivateKey,
         ports: &[u16],
         host_keys: &[PublicKey],
-        world: &azure::World,
     ) -> Result<(), LabError> {
         let key = key.to_openssh(LineEnding::LF).map_err(LabError::key)?;
         let known_hosts = known_hosts(ports, host_keys).map_err(LabError::key)?;
-        let error = |path: &Path| {
-            let path = path.to_owned();
-            move |source| LabError::Folder { path, source }
-        };
-        write(&self.key, 0o600, key.as_bytes()).map_err(error(&self.key))?;
-        write(&self.known_hosts, 0o600, known_hosts.as_bytes()).map_err(error(&self.known_hosts))?;
-        make_private_folder(&self.azure).map_err(error(&self.azure))?;
+        for (path, content) in [(&self.key, key.as_bytes()), (&self.known_hosts, known_hosts.as_bytes())] {
+            write(path, 0o600, content).map_err(|source| LabError::Folder { path: path.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the documents that `az` would print.
+    pub(super) fn write_documents(&self, world: &azure::World) -> Result<(), LabError> {
+        make_private_folder(&self.azure)
+            .map_err(|source| LabError::Folder { path: self.azure.clone(), source })?;
         for (name, document) in azure::printed(world) {
             let path = self.path.join(name);
-            write(&path, 0o600, pretty(&document).as_bytes()).map_err(error(&path))?;
+            let written = write(&path, 0o600, pretty(&document).as_bytes());
+            written.map_err(|source| LabError::Folder { path, source })?;
         }
         Ok(())
     }

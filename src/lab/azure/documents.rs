@@ -1,15 +1,16 @@
-//! The documents that describe the lab: its scale set and instances here, its network in
-//! `network`, what may reach them in `security`.
+//! The documents that describe the lab: its scale set and instances here, the cards in
+//! `network`, the ports in `balancer`, what may reach them in `security`.
 //!
 //! They say what is so: the ports are the lab's own. Member by member they follow what ARM sends
 //! for a Uniform scale set behind a Standard load balancer with an inbound NAT pool.
 
+mod balancer;
 mod network;
 mod security;
 
 use serde_json::{Value, json};
 
-pub(super) use network::{address_id, balancer_id};
+pub(super) use balancer::{address_id, balancer_id};
 pub(super) use security::id as security_group_id;
 
 use super::{World, guid};
@@ -43,14 +44,15 @@ pub(in super::super) struct Description<'a> {
 pub(in super::super) fn world(description: Description<'_>) -> World {
     let count = description.ports.len();
     let set = scale_set_id();
-    let world = World::new(SUBSCRIPTION)
+    World::new(SUBSCRIPTION)
         .document(&group_id(), group())
         .document(&set, scale_set(count, description.public_key))
         .list(&format!("{set}/virtualMachines"), (0..count).map(instance).collect(), PAGE)
-        .list(&format!("{set}/networkInterfaces"), (0..count).map(network::card).collect(), PAGE);
-    network::documents(count, description.ports)
-        .into_iter()
-        .fold(world, |world, (id, document)| world.document(&id, document))
+        .list(&format!("{set}/networkInterfaces"), (0..count).map(network::card).collect(), PAGE)
+        .document(&balancer_id(), balancer::balancer(count, description.ports))
+        .document(&address_id(), balancer::address())
+        .document(&security_group_id(), security::group(count))
+        .document(&network::network_id(), network::network(count))
 }
 
 fn group_id() -> String {
@@ -117,6 +119,7 @@ fn scale_set(count: usize, public_key: &str) -> Value {
                         }]},
                     },
                 },
+                "storageProfile": {"osDisk": {"osType": "Linux", "createOption": "FromImage"}},
                 "networkProfile": {"networkInterfaceConfigurations": [network::card_configuration()]},
             },
             "provisioningState": "Succeeded",

@@ -1,11 +1,6 @@
-//! What can be wrong with the simulated Azure, as it is typed and as it strikes.
+//! What can be wrong with the simulated Azure, as it is typed.
 
-use std::{
-    fmt,
-    str::FromStr,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, str::FromStr, time::Duration};
 
 use thiserror::Error;
 
@@ -174,48 +169,11 @@ impl AzureFaultSpec {
     }
 
     /// Whether a request is meant. The sign-in is, only where its path is typed.
-    fn fits(&self, path: &str, sign_in: bool) -> bool {
+    pub(super) fn fits(&self, path: &str, sign_in: bool) -> bool {
         match &self.path {
             Some(part) => path.to_ascii_lowercase().contains(&part.to_ascii_lowercase()),
             None => !sign_in,
         }
-    }
-}
-
-/// The faults of a server, counted down as they strike.
-#[derive(Debug)]
-pub(super) struct Faults(Mutex<Vec<AzureFaultSpec>>);
-
-/// What strikes one request.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Strike {
-    /// How much later it is answered.
-    pub(super) delay: Duration,
-    /// What else is wrong with the answer.
-    pub(super) fault: Option<AzureFault>,
-}
-
-impl Faults {
-    pub(super) fn new(specs: Vec<AzureFaultSpec>) -> Self {
-        Self(Mutex::new(specs))
-    }
-
-    /// The faults of one request. Delays add up; of the others the first one strikes.
-    pub(super) fn strike(&self, path: &str, sign_in: bool) -> Strike {
-        let mut strike = Strike::default();
-        for spec in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
-            let used_up = spec.times == Some(0);
-            let slow = matches!(spec.fault, AzureFault::Slow(_));
-            if used_up || !spec.fits(path, sign_in) || (strike.fault.is_some() && !slow) {
-                continue;
-            }
-            spec.times = spec.times.map(|times| times.saturating_sub(1));
-            match spec.fault {
-                AzureFault::Slow(delay) => strike.delay = strike.delay.saturating_add(delay),
-                fault => strike.fault = Some(fault),
-            }
-        }
-        strike
     }
 }
 
@@ -259,16 +217,10 @@ mod tests {
         assert!(error("throttle=250ms").starts_with("throttle takes whole seconds"));
     }
 
-    #[test]
-    fn faults_strike_who_fits_as_often_as_they_are_meant_to() {
-        let faults = Faults::new(["forbidden=LB,1x", "slow=2s", "slow=1s,lb", "drop"].map(spec).into());
-        let strike = |seconds, fault| Strike { delay: Duration::from_secs(seconds), fault };
-        assert_eq!(faults.strike("/a/lb/b", false), strike(3, Some(AzureFault::Forbidden)));
-        assert_eq!(faults.strike("/a/lb/b", false), strike(3, Some(AzureFault::Drop)));
-        assert_eq!(faults.strike("/msi/token", true), Strike::default());
-        let faults = Faults::new(vec![spec("unavailable=token")]);
-        let unavailable = Some(AzureFault::Unavailable(RETRY_AFTER));
-        let struck: Vec<_> = (0..3).map(|_| faults.strike("/msi/token", true).fault).collect();
-        assert_eq!(struck, [unavailable, unavailable, None]);
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_reading_panic(text in "(throttle|slow|drop)?=?[0-9a-zé=,. ]{0,20}") {
+            let _ = text.parse::<AzureFaultSpec>();
+        }
     }
 }

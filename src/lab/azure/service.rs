@@ -8,12 +8,13 @@ use rand::RngExt as _;
 use super::{
     AzureFault, World,
     answer::Answer,
-    fault::Faults,
     list,
     mapping::{self, Operations},
+    missing::Missing,
     request::Request,
+    strike::Faults,
     token::{self, Standing, Tokens},
-    world::{Found, Missing},
+    world::Found,
 };
 
 /// What all connections of a server share.
@@ -94,7 +95,7 @@ impl Service {
             return mapping::poll(&self.world, &self.operations, &self.base, number);
         }
         match self.world.find(&request.path) {
-            Err(missing) => not_found(&missing, request),
+            Err(missing) => missing.answer(&request.path, verb(request)),
             Ok(_) if request.method != Method::GET => Answer::wrong_method(&request.method, "GET"),
             Ok(Found::One(document)) => Answer::ok(&list::as_asked(request, document)),
             Ok(Found::List { items, page_size }) => {
@@ -105,12 +106,12 @@ impl Service {
 
     fn port_mapping(&self, pool: &str, request: &Request) -> Answer {
         match self.world.find(pool) {
-            Err(missing) => not_found(&missing, request),
+            Err(missing) => missing.answer(&request.path, verb(request)),
             Ok(_) if request.method != Method::POST => Answer::wrong_method(&request.method, "POST"),
             Ok(Found::One(document)) => {
                 mapping::query(&self.world, &self.operations, &self.base, (pool, document), request)
             }
-            Ok(Found::List { .. }) => not_found(&Missing::Path, request),
+            Ok(Found::List { .. }) => Missing::Path.answer(&request.path, verb(request)),
         }
     }
 }
@@ -130,33 +131,6 @@ fn is_instance_view_of_no_number(path: &str) -> bool {
         }
         _ => false,
     }
-}
-
-fn not_found(missing: &Missing<'_>, request: &Request) -> Answer {
-    let (code, message) = match missing {
-        Missing::Subscription(id) => {
-            ("SubscriptionNotFound", format!("The subscription '{id}' could not be found."))
-        }
-        Missing::Group(name) => {
-            ("ResourceGroupNotFound", format!("Resource group '{name}' could not be found."))
-        }
-        Missing::Parent { kind, parent } => (
-            "ParentResourceNotFound",
-            format!(
-                "Failed to perform '{}' on resource(s) of type '{kind}', because the parent resource '{parent}' could not be found.",
-                verb(request)
-            ),
-        ),
-        Missing::Resource { group, name } => (
-            "ResourceNotFound",
-            format!(
-                "The Resource '{name}' under resource group '{group}' was not found. \
-                 For more details please go to https://aka.ms/ARMResourceNotFoundFix"
-            ),
-        ),
-        Missing::Path => ("ResourceNotFound", format!("The resource '{}' was not found.", request.path)),
-    };
-    Answer::error(StatusCode::NOT_FOUND, code, &message)
 }
 
 fn expired() -> Answer {

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
+use super::missing::Missing;
+
 /// The documents of one subscription, as Azure Resource Manager sends them (with `properties`).
 ///
 /// Built by hand, document by document; paths are matched without regard to case. What follows
@@ -38,24 +40,6 @@ pub(super) struct Later {
 pub(super) enum Found<'a> {
     One(&'a Value),
     List { items: Vec<&'a Value>, page_size: usize },
-}
-
-/// Why nothing is under a path.
-#[derive(Debug, PartialEq)]
-pub(super) enum Missing<'a> {
-    Subscription(&'a str),
-    Group(&'a str),
-    /// The resource that it would be part of.
-    Parent {
-        kind: String,
-        parent: String,
-    },
-    /// A resource, or something of which not even that is known.
-    Resource {
-        group: &'a str,
-        name: String,
-    },
-    Path,
 }
 
 /// Collections that are there, if empty, in every group or resource that has them, in small letters.
@@ -138,7 +122,7 @@ impl World {
             }
             None => self.derived(path),
         };
-        found.ok_or_else(|| self.missing(path))
+        found.ok_or_else(|| Missing::of(self, path))
     }
 
     /// The one document under a path.
@@ -150,12 +134,27 @@ impl World {
         }
     }
 
+    /// The item of a stored list that has a name or instance id alone: instances of Flexible scale
+    /// sets are listed there with the ids of machines. Cards of instances share one name.
+    fn item(&self, list: &str, name: &str) -> Option<&Value> {
+        let Held::List { items, .. } = self.held.get(&key(list))? else { return None };
+        let is_it = |item: &&Value| {
+            let own = ["instanceId", "name"].map(|member| item.get(member).and_then(Value::as_str));
+            own.into_iter().flatten().any(|own| own.eq_ignore_ascii_case(name))
+        };
+        let mut found = items.iter().filter(is_it);
+        found.next().filter(|_| found.next().is_none())
+    }
+
     /// What follows from the documents without being stored as such.
     fn derived(&self, path: &str) -> Option<Found<'_>> {
         if let Some(value) = self.one(path) {
             return Some(Found::One(value));
         }
         let (parent, word) = path.rsplit_once('/')?;
+        if let Some(value) = self.item(parent, word) {
+            return Some(Found::One(value));
+        }
         let parent_document = self.one(parent);
         let member = parent_document.and_then(|document| property(document, word));
         match member {
@@ -184,36 +183,19 @@ impl World {
     /// Whether a path is `/subscriptions/S/resourceGroups/G/providers/P` of a group that there is.
     fn is_provider(&self, path: &str) -> bool {
         match path.split('/').collect::<Vec<_>>().as_slice() {
-            ["", _, _, _, group, "providers", _] => self.has_group(group),
+            ["", _, subscription, _, group, _, _] => {
+                subscription.eq_ignore_ascii_case(&self.subscription) && self.has_group(group)
+            }
             _ => false,
         }
     }
 
-    fn has_group(&self, group: &str) -> bool {
-        let prefix = key(&format!("/subscriptions/{}/resourceGroups/{group}/", self.subscription));
-        self.held.range(prefix.clone()..).next().is_some_and(|(path, _)| path.starts_with(&prefix))
-    }
-
-    fn missing<'a>(&self, path: &'a str) -> Missing<'a> {
-        let segments: Vec<_> = path.split('/').collect();
-        match segments.as_slice() {
-            ["", _, subscription, ..] if !subscription.eq_ignore_ascii_case(&self.subscription) => {
-                Missing::Subscription(subscription)
-            }
-            ["", _, _, "providers", ..] => Missing::Path,
-            ["", _, _, _, group, ..] if !self.has_group(group) => Missing::Group(group),
-            ["", _, _, _, group, _, provider, types @ ..] => {
-                let part = types.len().saturating_sub(1) / 2 * 2;
-                let parent =
-                    segments.get(..segments.len() - types.len() + part).unwrap_or_default().join("/");
-                if part > 0 && self.one(&parent).is_none() {
-                    let kinds: Vec<_> = types.iter().step_by(2).copied().collect();
-                    return Missing::Parent { kind: format!("{provider}/{}", kinds.join("/")), parent };
-                }
-                Missing::Resource { group, name: format!("{provider}/{}", types.join("/")) }
-            }
-            _ => Missing::Path,
-        }
+    /// Whether a document is in a group, or is the group.
+    pub(super) fn has_group(&self, group: &str) -> bool {
+        let group = key(&format!("/subscriptions/{}/resourceGroups/{group}", self.subscription));
+        let prefix = format!("{group}/");
+        let next = self.held.range(prefix.clone()..).next();
+        self.held.contains_key(&group) || next.is_some_and(|(path, _)| path.starts_with(&prefix))
     }
 }
 
@@ -248,4 +230,69 @@ fn named<'a>(value: &'a Value, id: &str) -> Option<&'a Value> {
 fn is_part(id: &str, of: &str) -> bool {
     id.get(..of.len()).is_some_and(|start| start.eq_ignore_ascii_case(of))
         && id.get(of.len()..).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_and_resources_are_told_apart_from_those_like_them() {
+        let world = World::new("s")
+            .document("/subscriptions/s/resourceGroups/g1/providers/P/loadBalancers/a", json!({"name": "a"}))
+            .document(
+                "/subscriptions/s/resourceGroups/g1/providers/P/loadBalancers/a/x/b",
+                json!({"name": "b"}),
+            )
+            .document(
+                "/subscriptions/s/resourceGroups/g1/providers/P/loadBalancers/ab",
+                json!({"name": "ab"}),
+            );
+        let names = |path: &str| match world.find(path) {
+            Ok(Found::List { items, .. }) => {
+                items.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+            }
+            other => vec![format!("{other:?}")],
+        };
+        assert_eq!(names("/subscriptions/S/resourcegroups/G1/providers/p/LOADBALANCERS"), ["a", "ab"]);
+        assert_eq!(names("/subscriptions/s/resourceGroups/g1/providers/P/loadBalancers/a/x"), ["b"]);
+        assert_eq!(
+            world.find("/subscriptions/s/resourceGroups/g/providers/P/loadBalancers"),
+            Err(Missing::Group("g"))
+        );
+        assert_eq!(
+            world.find("/subscriptions/t/resourceGroups/g1/providers/P/loadBalancers"),
+            Err(Missing::Subscription("t"))
+        );
+    }
+
+    #[test]
+    fn a_pointer_is_not_what_it_points_to() {
+        let id = "/subscriptions/s/resourceGroups/g/providers/P/t/a/parts/b";
+        let document = json!({"id": "/subscriptions/s/resourceGroups/g/providers/P/t/a", "name": "a", "properties": {
+            "pointers": [{"id": id}],
+            "parts": [{"id": id.to_uppercase(), "name": "b"}],
+        }});
+        let world = World::new("s").document("/subscriptions/s/resourceGroups/g/providers/P/t/a", document);
+        assert_eq!(world.one(id).unwrap()["name"], "b");
+    }
+
+    #[test]
+    fn items_of_a_list_are_found_by_names_that_they_have_alone() {
+        let machine =
+            |name: &str| json!({"id": format!("/elsewhere/{name}"), "name": name, "instanceId": name});
+        let items = vec![machine("web_0e"), machine("twice"), machine("twice")];
+        let world = World::new("s").list("/subscriptions/s/resourceGroups/g/sets", items, 1);
+        let found =
+            |name: &str| world.find(&format!("/subscriptions/s/resourceGroups/g/sets/{name}")).is_ok();
+        assert_eq!(["WEB_0e", "twice", "other"].map(found), [true, false, false]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_path_makes_finding_panic(path in "(/subscriptions/s/resourceGroups/g)?[/a-zé]{0,30}") {
+            let world = World::new("s").document("/subscriptions/s/resourceGroups/g/a", json!({"id": "/é", "name": 1}));
+            let _ = world.find(&path);
+        }
+    }
 }
