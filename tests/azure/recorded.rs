@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use crate::way::{try_map, Shown};
+use crate::way::{Shown, try_map};
 
 fn recorded(name: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/azure/recorded");
@@ -15,4 +15,3 @@ fn map(names: &[&str]) -> Shown {
     let documents: Vec<_> = names.iter().map(|name| recorded(name)).collect();
     try_map(&documents, None).unwrap()
 }
-

@@ -176,7 +176,9 @@ fn arm_documents(scenario: &str) -> Vec<Value> {
         let of_set = path.contains("/virtualMachineScaleSets/");
         let of_machines = path.ends_with("/virtualMachines") || path.ends_with("/networkInterfaces");
         if of_set || of_machines {
-            let of = |item: &Value| item.get("$ref").map_or(item, |path| &resources[path.as_str().unwrap()]).clone();
+            let of = |item: &Value| {
+                item.get("$ref").map_or(item, |path| &resources[path.as_str().unwrap()]).clone()
+            };
             let items: Vec<_> = items.as_array().unwrap().iter().map(of).collect();
             documents.push(serde_json::json!({ "value": items }));
         }

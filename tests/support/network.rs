@@ -331,17 +331,15 @@ impl Network {
                 .filter(|(_, configuration)| wanted(configuration).contains(&place))
                 .map(|(member, _)| *member)
                 .collect();
-            if !there.is_empty() {
-                let by = (salt + place.1) % there.len();
-                there.rotate_left(by);
-                let last = there.len() - 1;
-                there.swap(0, last);
-            }
+            there.reverse();
+            let by = salt % there.len().max(1);
+            there.rotate_left(by);
             there
         };
         for (at, balancer) in self.balancers.iter_mut().enumerate() {
             for (place, pool) in balancer.nat_pools.iter_mut().enumerate() {
-                pool.ports = among(|c| &c.nat_pools, (at, place)).into_iter().zip(pool.start..=pool.end).collect();
+                pool.ports =
+                    among(|c| &c.nat_pools, (at, place)).into_iter().zip(pool.start..=pool.end).collect();
             }
             for rule in &mut balancer.pool_rules {
                 let there = among(|c| &c.backend_pools, (at, rule.backend_pool));

@@ -95,7 +95,11 @@ impl Network {
     pub(crate) fn computer_name(&self, member: Member) -> String {
         let set = &self.sets[member.set];
         let id = &self.instance(member).id;
-        if set.kind == Kind::Uniform { format!("{}{id:0>6}", set.name) } else { id.replace('_', "").to_uppercase() }
+        if set.kind == Kind::Uniform {
+            format!("{}{id:0>6}", set.name)
+        } else {
+            id.replace('_', "").to_uppercase()
+        }
     }
 
     pub(crate) fn own_address_name(&self, member: Member) -> String {
@@ -165,7 +169,9 @@ impl Network {
             }
             for (new, (old, pool)) in kept.into_iter().enumerate() {
                 let configurations = network.sets.iter_mut().flat_map(|set| &mut set.cards);
-                for reference in configurations.flat_map(|c| &mut c.configurations).flat_map(|c| &mut c.nat_pools) {
+                for reference in
+                    configurations.flat_map(|c| &mut c.configurations).flat_map(|c| &mut c.nat_pools)
+                {
                     if *reference == (at, 1000 + old) {
                         *reference = (at, new);
                     }

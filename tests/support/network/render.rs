@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Balancer, Kind, Machines, Member, Network, SUBSCRIPTION, Subnet, Translation, spelling::Document};
+use super::{
+    Balancer, Kind, Machines, Member, Network, SUBSCRIPTION, Subnet, Translation, spelling::Document,
+};
 
 /// What Azure answers: single resources and lists, by the path of the request.
 #[derive(Debug, Clone, Default)]
@@ -97,7 +99,9 @@ impl Network {
                 let group = network(&subnet.group, "networkSecurityGroups", group);
                 properties["networkSecurityGroup"] = self.reference(&group);
             }
-            documents.resources.insert(own.clone(), json!({"id": own, "name": subnet.name, "properties": properties}));
+            documents
+                .resources
+                .insert(own.clone(), json!({"id": own, "name": subnet.name, "properties": properties}));
         }
         documents
     }
@@ -175,7 +179,8 @@ impl Network {
             };
             self.reference(&format!("{}/{kind}/{name}", self.balancer_id(*at)))
         };
-        let backend: Vec<_> = configuration.backend_pools.iter().map(|p| below(p, "backendAddressPools")).collect();
+        let backend: Vec<_> =
+            configuration.backend_pools.iter().map(|p| below(p, "backendAddressPools")).collect();
         let nat: Vec<_> = configuration.nat_pools.iter().map(|p| below(p, "inboundNatPools")).collect();
         let mut properties = json!({
             "subnet": self.reference(&self.subnet_of(&set.group, configuration)),
@@ -387,7 +392,8 @@ impl Network {
         let mut properties = json!({});
         match by_address {
             None => {
-                properties["networkInterfaceIPConfiguration"] = self.reference(&self.configuration_id(member));
+                properties["networkInterfaceIPConfiguration"] =
+                    self.reference(&self.configuration_id(member));
             }
             Some(with_network) => {
                 properties["ipAddress"] = self.private_address(member).into();
@@ -415,7 +421,8 @@ impl Network {
             others.any(|other| path == other || path.starts_with(&format!("{other}/")))
         };
         let resources = documents.resources.into_iter().filter(|(path, _)| !is_other_set(path));
-        let lists = documents.lists.into_iter().filter(|(path, items)| !is_other_set(path) && !items.is_empty());
+        let lists =
+            documents.lists.into_iter().filter(|(path, items)| !is_other_set(path) && !items.is_empty());
         resources
             .map(|(_, value)| Document::One(value))
             .chain(lists.map(|(_, items)| Document::List(items)))

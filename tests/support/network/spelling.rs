@@ -65,8 +65,9 @@ fn flattened(value: &Value, group_member: &str) -> Value {
             let mut flat = Map::new();
             for (key, value) in object {
                 match value {
-                    Value::Object(properties) if key == "properties" => flat
-                        .extend(properties.iter().map(|(key, value)| (key.clone(), flattened(value, group_member)))),
+                    Value::Object(properties) if key == "properties" => flat.extend(
+                        properties.iter().map(|(key, value)| (key.clone(), flattened(value, group_member))),
+                    ),
                     value => {
                         flat.insert(key.clone(), flattened(value, group_member));
                     }
@@ -88,7 +89,9 @@ fn old(value: &Value) -> Value {
         Value::Object(object) => {
             let mut spelled: Map<_, _> =
                 object.iter().map(|(key, value)| (key.replace("IP", "Ip"), old(value))).collect();
-            for null in ["etag", "location", "privateIpAddress", "publicIpAddress", "backendIpConfiguration", "zones"] {
+            for null in
+                ["etag", "location", "privateIpAddress", "publicIpAddress", "backendIpConfiguration", "zones"]
+            {
                 spelled.entry(null).or_insert(Value::Null);
             }
             Value::Object(spelled)
