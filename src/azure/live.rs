@@ -19,7 +19,10 @@ use super::{
 use crate::{
     natmap::NatMap,
     resolver::{self, Wish},
-    resource::{FrontendAddress, Kind, LoadBalancer, Orchestration, ResourceId, Resources, RuleTarget, ScaleSet, Unread},
+    resource::{
+        FrontendAddress, Kind, LoadBalancer, Orchestration, ResourceId, Resources, RuleTarget, ScaleSet,
+        Unread,
+    },
 };
 
 /// The version of the compute provider's interface that is spoken. azure-cli lists instances with the same;
