@@ -93,8 +93,7 @@ impl Ways<'_> {
     /// The ports that rules of version 2 gave to a pool's members.
     fn add_pool(&mut self, pool: &BackendPool) {
         for member in &pool.addresses {
-            let configuration = self.question.owners.configuration_of(member);
-            let owner = configuration.map_or(Owner::Unknown, |id| self.question.owners.of(id));
+            let (configuration, owner) = self.question.owners.of_member(member);
             for mapping in &member.mappings {
                 let mut entry = self.mapped(mapping, pool);
                 entry.private_address =
