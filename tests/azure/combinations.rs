@@ -153,7 +153,8 @@ fn single_rules_of_flexible_machines() {
 #[test]
 fn lists_of_others_do_not_take_instances_away() {
     let others = Machines::new(Kind::Uniform, "api", &["0", "1", "2"]);
-    let alone = Machines::new(Kind::Alone, "jump", &["jump"]);
+    let mut alone = Machines::new(Kind::Alone, "jump", &["jump"]);
+    alone.group = "ops-rg".into();
     for other in [others, alone] {
         for mut network in [pooled("web", &["0", "1"]), ruled(Kind::Flexible, "web", &["web_a", "web_b"])] {
             let own = network.saved(0);
@@ -225,6 +226,43 @@ fn azs_list_beside_public_addresses_and_no_load_balancer() {
         ["nat-rule", "public-ip", "nat-rule", "public-ip"]
     );
     assert_eq!(shown.warnings(), ["not-read"]);
+}
+
+#[test]
+fn azs_list_of_a_load_balancer_that_is_not_among_the_documents() {
+    let mut network = ruled(Kind::Uniform, "web", &["0", "1"]);
+    network.balancers.push(Balancer::new("admin", "20.9.9.9").nat_pool("rdp", 60000, 60119, 3389));
+    network.sets[0].configuration().nat_pools.push((1, 0));
+    let network = network.share_out(0);
+    let unread = network.balancer_id(1);
+    let mut documents = Spelling::Az.spell(&network.saved(0));
+    documents.retain(|document| document["id"] != json!(unread));
+    documents.push(json!({"instance 0": "20.9.9.9:60001", "instance 1": "20.9.9.9:60000"}));
+    let shown = try_map(&documents, None).unwrap();
+    assert_eq!(
+        shown.short(),
+        ["0 20.9.9.9:60001>?", "0 20.1.2.3:50001>22", "1 20.9.9.9:60000>?", "1 20.1.2.3:50000>22"]
+    );
+    assert_eq!(shown.warnings(), ["not-read"]);
+}
+
+/// The user's word is about the frontend; an instance's own address is another thing.
+#[test]
+fn an_address_on_the_command_line_is_not_an_instances_own() {
+    let mut network = pooled("web", &["0"]);
+    network.sets[0].configuration().public = Some(false);
+    let address = network.balancers[0].frontends[0].address.take();
+    let resources = crate::way::resources(&Spelling::Az.spell(&network.share_out(0).saved(0)));
+    let wish = vmssh::resolver::Wish {
+        scale_set: None,
+        address: Some(address.unwrap().parse().unwrap()),
+        backend_port: None,
+        keepalive: vmssh::ssh::KEEPALIVE,
+    };
+    let map = vmssh::resolver::resolve(&resources, &wish).unwrap();
+    let addresses: Vec<_> =
+        map.entries.iter().map(|entry| (entry.via.is_own_address(), entry.address.is_some())).collect();
+    assert_eq!(addresses, [(true, false), (false, true)]);
 }
 
 #[test]
