@@ -17,7 +17,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::{
-    natmap::{BackendPort, Entry, Finding, Host, Instance, NatMap},
+    natmap::{BackendPort, Entry, Finding, Host, Instance, NatMap, Rule},
     resource::{LoadBalancer, ResourceId, Resources},
 };
 use owner::{Owner, Owners};
@@ -89,6 +89,23 @@ impl Question<'_> {
                 references.any(is_its) && matches!(self.owners.of(&configuration.id), Owner::Ours(_))
             })
     }
+
+    /// The load balancer that an entry's rule is of. Names repeat from group to group.
+    fn balancer_of(&self, rule: &Rule) -> Option<&LoadBalancer> {
+        let mut balancers = self.resources.load_balancers.iter();
+        balancers.find(|balancer| {
+            Some(balancer.name()) == rule.load_balancer.as_deref()
+                && balancer.id.group() == rule.load_balancer_group.as_deref()
+        })
+    }
+
+    /// Load balancers that the model refers to and no document tells of.
+    fn missing_load_balancers(&self) -> Vec<ResourceId> {
+        let referred = self.scope.model.map(|model| model.load_balancers()).unwrap_or_default();
+        let there: std::collections::HashSet<_> =
+            self.resources.load_balancers.iter().map(|lb| &lb.id).collect();
+        referred.into_iter().filter(|id| !there.contains(id)).collect()
+    }
 }
 
 /// Makes the map of one scale set.
@@ -130,7 +147,8 @@ struct Found {
 
 /// What is the same for entries of all kinds.
 fn fill(entry: &mut Entry, question: &Question<'_>) {
-    if entry.address.is_none() {
+    // A user's word is about the load balancer; an instance's own address is another thing.
+    if entry.address.is_none() && !entry.via.is_own_address() {
         entry.address = question.wish.address.clone();
     }
 }
@@ -143,9 +161,11 @@ fn order(entry: &Entry) -> impl Ord + use<> {
         entry.instance.clone(),
         entry.backend_port,
         entry.protocol,
-        entry.rule.load_balancer.clone(),
+        (entry.rule.load_balancer.clone(), entry.rule.load_balancer_group.clone()),
         entry.rule.frontend.clone(),
         entry.port,
+        (entry.rule.name.clone(), entry.rule.pool.clone()),
+        (entry.private_address, entry.address.as_ref().map(ToString::to_string)),
     )
 }
 

@@ -228,7 +228,10 @@ fn part_of_load_balancer(kind: Kind, node: &Node<'_>) -> Result<LoadBalancer, Wi
 
 /// What `map --save` wrote: documents in Azure's form, and which lists of them are whole.
 fn saved(node: &Node<'_>, resources: &mut Resources, unknown: &mut Option<String>) -> Result<(), WireError> {
-    if let Some(Value::Array(documents)) = node.own_member("documents") {
+    // No documents are no empty list: that is said of lists that az printed.
+    if let Some(Value::Array(documents)) =
+        node.own_member("documents").filter(|d| **d != Value::Array(vec![]))
+    {
         list(documents, false, resources, unknown).map_err(|error| error.inside("documents"))?;
     }
     if let Some(Value::Object(lines)) = node.own_member("connectionInfo") {

@@ -227,8 +227,10 @@ pub fn write_table(out: &mut dyn Write, map: &NatMap) -> io::Result<()> {
 /// How many rows from the first on are possible ports of one range without a gap.
 fn run_length(rows: &[Row<'_>]) -> usize {
     let port = |row: &Row<'_>| row.port.map_or(0, FrontendPort::get);
-    let same =
-        |row: &Row<'_>| (row.address.cloned(), row.rule.map(str::to_owned), row.backend_port, row.protocol);
+    let same = |row: &Row<'_>| {
+        let private = row.private_address;
+        (row.address.cloned(), row.rule.map(str::to_owned), row.backend_port, row.protocol, private)
+    };
     let follows = |pair: &&[Row<'_>]| match pair {
         [a, b] => b.possible && same(a) == same(b) && port(b) == port(a).wrapping_add(1),
         _ => false,

@@ -30,10 +30,13 @@ pub(super) fn entries(question: &Question<'_>, given: &[Entry]) -> Found {
     let mut found = Found::default();
     let mut covered = HashSet::new();
     if let Some(lines) = &question.resources.connection_info {
-        if given.iter().any(|entry| entry.instance.is_some()) {
-            found.findings.extend(stale_lines(lines, given));
+        // az asks one load balancer only: where one was not read, it may be that one.
+        let by_balancers = given.iter().any(|entry| entry.instance.is_some() && !entry.via.is_own_address());
+        let others: Vec<_> = lines.iter().filter(|line| !is_given(line, given)).cloned().collect();
+        if by_balancers && question.missing_load_balancers().is_empty() {
+            found.findings.extend(stale_lines(&others));
         } else {
-            listed(question, lines, &ranges, &mut found, &mut covered);
+            listed(question, &others, lines.is_empty(), &ranges, &mut found, &mut covered);
         }
     }
     for (place, range) in ranges.iter().enumerate() {
@@ -50,6 +53,7 @@ pub(super) fn entries(question: &Question<'_>, given: &[Entry]) -> Found {
 fn listed(
     question: &Question<'_>,
     lines: &[ConnectionInfoLine],
+    is_empty: bool,
     ranges: &[Range<'_>],
     found: &mut Found,
     covered: &mut HashSet<usize>,
@@ -74,7 +78,7 @@ fn listed(
         }
         found.entries.push(entry);
     }
-    if lines.is_empty() {
+    if is_empty {
         found.findings.push(
             Finding::new(
                 FindingCode::NoNatRule,
@@ -93,16 +97,18 @@ fn listed(
     }
 }
 
+/// Whether the load balancers say what a line of az's list says.
+fn is_given(line: &ConnectionInfoLine, given: &[Entry]) -> bool {
+    given.iter().any(|entry| {
+        entry.instance.as_ref() == Some(&line.instance)
+            && entry.port == line.port
+            && (entry.address.is_none() || line.address.is_none() || entry.address == line.address)
+    })
+}
+
 /// Lines of az's list that the load balancers contradict.
-fn stale_lines(lines: &[ConnectionInfoLine], given: &[Entry]) -> Option<Finding> {
-    let agrees = |line: &&ConnectionInfoLine| {
-        given.iter().any(|entry| {
-            entry.instance.as_ref() == Some(&line.instance)
-                && entry.port == line.port
-                && (entry.address.is_none() || line.address.is_none() || entry.address == line.address)
-        })
-    };
-    let wrong: Vec<_> = lines.iter().filter(|line| !agrees(line)).map(|l| l.instance.clone()).collect();
+fn stale_lines(lines: &[ConnectionInfoLine]) -> Option<Finding> {
+    let wrong: Vec<_> = lines.iter().map(|line| line.instance.clone()).collect();
     (!wrong.is_empty()).then(|| {
         Finding::new(
             FindingCode::StaleConnectionInfo,
@@ -118,10 +124,12 @@ fn stale_lines(lines: &[ConnectionInfoLine], given: &[Entry]) -> Option<Finding>
 
 /// Mappings of an address that was asked for, and is not in the answer.
 fn loose(question: &Question<'_>, given: &[Entry]) -> Vec<Entry> {
+    // One address may have been asked for twice, by itself and by its card.
+    let mut seen = HashSet::new();
     let new = question.resources.loose_mappings.iter().filter(|mapping| {
         !given.iter().any(|entry| {
             entry.port == mapping.frontend_port && entry.rule.name.as_ref() == Some(&mapping.rule)
-        })
+        }) && seen.insert((&mapping.rule, mapping.frontend_port, mapping.backend_port))
     });
     new.map(|mapping| Entry {
         backend_port: Some(mapping.backend_port),
@@ -148,10 +156,13 @@ fn open_ranges<'a>(question: &'a Question<'_>) -> Vec<Range<'a>> {
             idle_timeout_minutes: pool.idle_timeout_minutes,
         })
     });
-    let rules = balancers().filter(|lb| lb.backend_pools.is_none()).flat_map(|balancer| {
+    let rules = balancers().flat_map(|balancer| {
         balancer.nat_rules.iter().flatten().filter_map(move |rule| {
-            let (RuleTarget::Pool(_), Some((start, end))) = (&rule.target, rule.range) else { return None };
-            Some(Range {
+            let (RuleTarget::Pool(pool), Some((start, end))) = (&rule.target, rule.range) else {
+                return None;
+            };
+            let is_told = balancer.backend_pools.iter().flatten().any(|told| told.id == *pool);
+            (!is_told).then_some(Range {
                 balancer,
                 id: &rule.id,
                 via: Via::NatRuleV2,

@@ -32,12 +32,16 @@ pub(super) struct Owners<'a> {
     cards_known: bool,
     configurations: HashMap<&'a ResourceId, &'a CardConfiguration>,
     by_address: HashMap<IpAddr, Vec<&'a CardConfiguration>>,
+    /// Whether all private addresses of the scale set's instances are in `by_address`.
+    addresses_known: bool,
     by_instance: HashMap<InstanceId, Vec<IpAddr>>,
 }
 
 impl<'a> Owners<'a> {
     pub(super) fn new(resources: &'a Resources, scope: &Scope<'_>, machines: &[&'a Machine]) -> Self {
         let ours: HashMap<_, _> = machines.iter().map(|m| (&m.id, &m.instance)).collect();
+        // A list that has none of this set's instances is another's list.
+        let listed = resources.machines_listed && (!machines.is_empty() || resources.machines.is_empty());
         let mut cards = HashMap::new();
         for machine in &resources.machines {
             cards.extend(machine.cards.iter().map(|card| (card, ours.get(&machine.id).copied())));
@@ -46,7 +50,7 @@ impl<'a> Owners<'a> {
             if let Some(machine) = &card.machine {
                 let owner = ours.get(machine).copied();
                 // A card of a machine that is in no list may still be ours.
-                if owner.is_some() || resources.machines_listed {
+                if owner.is_some() || listed {
                     cards.entry(&card.id).or_insert(owner);
                 }
             }
@@ -55,9 +59,10 @@ impl<'a> Owners<'a> {
         let configurations = || resources.cards.iter().flat_map(|card| &card.configurations);
         let mut owners = Self {
             set: scope.id.clone(),
-            listed: resources.machines_listed.then(|| machines.iter().map(|m| &m.instance).collect()),
+            listed: listed.then(|| machines.iter().map(|m| &m.instance).collect()),
             cards,
-            cards_known: scope.is_uniform() || (resources.machines_listed && all_have_cards),
+            cards_known: scope.is_uniform() || (listed && all_have_cards),
+            addresses_known: addresses_known(resources, scope, machines, listed && all_have_cards),
             configurations: configurations().map(|c| (&c.id, c)).collect(),
             by_address: HashMap::new(),
             by_instance: HashMap::new(),
@@ -107,21 +112,23 @@ impl<'a> Owners<'a> {
         }
     }
 
-    /// The configuration that a member of a backend pool is: itself, or the card with its address.
-    pub(super) fn configuration_of(&self, member: &'a BackendAddress) -> Option<&'a ResourceId> {
+    /// The configuration that a member of a backend pool is, itself or the card's with its address, and whose
+    /// it is.
+    pub(super) fn of_member(&self, member: &'a BackendAddress) -> (Option<&'a ResourceId>, Owner) {
         if let Some(configuration) = &member.configuration {
-            return Some(configuration);
+            return (Some(configuration), self.of(configuration));
         }
-        let candidates = self.by_address.get(&member.address?)?;
+        let candidates = member.address.and_then(|address| self.by_address.get(&address));
         let in_network = |configuration: &&&CardConfiguration| {
             let network = configuration.subnet.as_ref().and_then(|subnet| subnet.up_to("virtualNetworks"));
             network.is_none() || member.virtual_network.is_none() || network == member.virtual_network
         };
-        let mut fitting = candidates.iter().filter(in_network);
+        let mut fitting = candidates.into_iter().flatten().filter(in_network);
         match (fitting.next(), fitting.next()) {
+            (Some(one), None) => (Some(&one.id), self.of(&one.id)),
+            (None, _) if self.addresses_known && member.address.is_some() => (None, Owner::Others),
             // Two networks may use one address; which of them is meant must be known.
-            (Some(one), None) => Some(&one.id),
-            _ => None,
+            _ => (None, Owner::Unknown),
         }
     }
 
@@ -142,4 +149,19 @@ impl<'a> Owners<'a> {
             _ => Owner::Ours(instance),
         }
     }
+}
+
+/// Whether the documents have all cards of the scale set's instances.
+fn addresses_known(
+    resources: &Resources,
+    scope: &Scope<'_>,
+    machines: &[&Machine],
+    cards_are_named: bool,
+) -> bool {
+    if scope.is_uniform() {
+        let is_ours = |id: &ResourceId| id.up_to("virtualMachineScaleSets") == scope.id;
+        return resources.cards_listed && resources.cards.iter().any(|card| is_ours(&card.id));
+    }
+    let there: std::collections::HashSet<_> = resources.cards.iter().map(|card| &card.id).collect();
+    cards_are_named && machines.iter().flat_map(|machine| &machine.cards).all(|card| there.contains(card))
 }

@@ -16,6 +16,8 @@ pub(super) struct Scope<'a> {
     pub(super) model: Option<&'a ScaleSet>,
     /// Whether it is the only one that the documents speak of.
     only_one: bool,
+    /// Whether its instances are parts of it, named in the ids of their cards.
+    uniform: bool,
 }
 
 /// Chooses the scale set: the wanted one, else the only one that the documents speak of.
@@ -24,30 +26,29 @@ pub(super) fn choose<'a>(
     wanted: Option<&Choice>,
 ) -> Result<Scope<'a>, ResolveError> {
     let candidates = candidates(resources);
-    let names = || candidates.iter().map(|id| id.name().to_owned()).collect::<Vec<_>>();
+    let all = || names(&candidates.iter().collect::<Vec<_>>());
     let id = match wanted {
         Some(choice) => {
             let mut fitting = candidates.iter().filter(|id| match choice {
-                Choice::Name(name) => id.name().eq_ignore_ascii_case(name),
+                Choice::Name(name) => is_called(id, name),
                 Choice::Id(wanted) => *id == wanted,
             });
             match (fitting.next(), fitting.next()) {
                 (Some(id), None) => Some(id.clone()),
-                (Some(_), Some(_)) => {
-                    return Err(ResolveError::SeveralScaleSets(
-                        candidates.iter().map(ToString::to_string).collect(),
-                    ));
+                (Some(first), Some(second)) => {
+                    let fitting: Vec<_> = [first, second].into_iter().chain(fitting).collect();
+                    return Err(ResolveError::SeveralScaleSets(names(&fitting)));
                 }
                 (None, _) => {
                     let wanted = match choice {
                         Choice::Name(name) => name.clone(),
                         Choice::Id(id) => id.name().to_owned(),
                     };
-                    return Err(ResolveError::NoSuchScaleSet { wanted, there: names() });
+                    return Err(ResolveError::NoSuchScaleSet { wanted, there: all() });
                 }
             }
         }
-        None if candidates.len() > 1 => return Err(ResolveError::SeveralScaleSets(names())),
+        None if candidates.len() > 1 => return Err(ResolveError::SeveralScaleSets(all())),
         None => candidates.first().cloned(),
     };
     let says_something = id.is_some()
@@ -59,12 +60,44 @@ pub(super) fn choose<'a>(
         return Err(ResolveError::NothingToMap(what_there_is(resources)));
     }
     let model = resources.scale_sets.iter().find(|set| Some(&set.id) == id.as_ref());
-    Ok(Scope { id, model, only_one: candidates.len() <= 1 })
+    let uniform = match model {
+        Some(model) => model.orchestration == Orchestration::Uniform,
+        None => id.as_ref().is_some_and(|id| has_uniform_instances(resources, id)),
+    };
+    Ok(Scope { id, model, only_one: candidates.len() <= 1, uniform })
+}
+
+/// Whether a user's word names a scale set: its name, `GROUP/NAME`, or its id.
+fn is_called(id: &ResourceId, word: &str) -> bool {
+    let in_group = id.group().map(|group| format!("{group}/{}", id.name()));
+    let spelled = [Some(id.name()), in_group.as_deref(), Some(id.as_str())];
+    spelled.into_iter().flatten().any(|spelled| spelled.eq_ignore_ascii_case(word))
+}
+
+/// The shortest names that tell scale sets apart and that the user may choose by.
+fn names(ids: &[&ResourceId]) -> Vec<String> {
+    let in_group = |id: &&ResourceId| format!("{}/{}", id.group().unwrap_or_default(), id.name());
+    let spelled: [Vec<String>; 2] =
+        [ids.iter().map(|id| id.name().to_owned()).collect(), ids.iter().map(in_group).collect()];
+    let differ = |names: &Vec<String>| {
+        let mut seen = HashSet::new();
+        names.iter().all(|name| seen.insert(name.to_lowercase()))
+    };
+    spelled.into_iter().find(differ).unwrap_or_else(|| ids.iter().map(ToString::to_string).collect())
+}
+
+/// Without the model, instances tell what the set is: a Uniform one's have ids below the set's.
+fn has_uniform_instances(resources: &Resources, set: &ResourceId) -> bool {
+    let machines = resources.machines.iter().map(|machine| &machine.id);
+    let cards = resources.cards.iter().map(|card| &card.id);
+    let addresses = resources.public_addresses.iter().map(|address| &address.id);
+    let mut ids = machines.chain(cards).chain(addresses).chain(targets(resources));
+    ids.any(|id| id.up_to("virtualMachineScaleSets").as_ref() == Some(set))
 }
 
 fn what_there_is(resources: &Resources) -> String {
     let counts = [
-        (resources.machines.len(), "virtual machines of no scale set"),
+        (resources.machines.len(), "virtual machines of no scale set that is named"),
         (resources.cards.len(), "network cards"),
         (resources.security_groups.len(), "security groups"),
         (resources.subnets.len(), "subnets"),
@@ -137,7 +170,7 @@ impl Scope<'_> {
 
     /// Whether it is a Uniform set, whose instances are named in the ids of their cards.
     pub(super) fn is_uniform(&self) -> bool {
-        self.model.is_some_and(|model| model.orchestration == Orchestration::Uniform)
+        self.uniform
     }
 
     /// The name that Azure gives an instance of a Uniform set.

@@ -7,7 +7,9 @@ use crate::{
     natmap::{
         Entry, Finding, FindingCode, FrontendPort, Host, InstanceId, Protocol, Rule, Scope, Via, display_set,
     },
-    resource::{BackendPool, FrontendAddress, LoadBalancer, NatRule, PortMapping, ResourceId, RuleTarget},
+    resource::{
+        BackendPool, FrontendAddress, LoadBalancer, NatPool, NatRule, PortMapping, ResourceId, RuleTarget,
+    },
 };
 
 /// All ways of all load balancers, and what is wrong with their rules.
@@ -64,34 +66,34 @@ impl Ways<'_> {
         }
     }
 
-    /// The NAT pool that made a rule. Only pools make rules for Uniform instances; which pool, its rules'
-    /// names say (`<pool>.<instance>…`), else the range.
+    /// The NAT pool that made a rule. Only pools make rules for Uniform instances. Which one, the rule's name
+    /// says (`<pool>.<instance>`, behind it perhaps card and configuration), else its ports and frontend.
     fn pool_of(&self, rule: &NatRule, target: &ResourceId) -> Option<String> {
         target.up_to("virtualMachineScaleSets")?;
-        let pools = &self.balancer.nat_pools;
-        let named = pools.iter().find(|pool| {
-            let rest = rule.id.name().get(..pool.id.name().len());
-            let dot = rule.id.name().as_bytes().get(pool.id.name().len());
-            rest.is_some_and(|start| start.eq_ignore_ascii_case(pool.id.name())) && dot == Some(&b'.')
-        });
-        let ranged = || {
-            pools.iter().find(|pool| {
-                pool.protocol == rule.protocol
-                    && Some(pool.backend_port) == rule.backend_port
-                    && rule.frontend_port.is_some_and(|port| (pool.start..=pool.end).contains(&port))
-            })
+        let instance = target.after("virtualMachines")?;
+        let named = |pool: &&NatPool| is_made_by(rule.id.name(), pool.id.name(), instance);
+        let fits = |pool: &&NatPool| {
+            pool.protocol == rule.protocol
+                && Some(pool.backend_port) == rule.backend_port
+                && rule.frontend_port.is_some_and(|port| (pool.start..=pool.end).contains(&port))
+                && (pool.frontend.is_none() || rule.frontend.is_none() || pool.frontend == rule.frontend)
         };
-        named.or_else(ranged).map(|pool| pool.id.name().to_owned()).or_else(|| {
+        let pools = || self.balancer.nat_pools.iter();
+        // Names may begin alike (`ssh`, `ssh.1`), and a range may have been changed since.
+        let rank = |pool: &&NatPool| (fits(pool), pool.id.name().len());
+        let pool = pools().filter(named).max_by_key(rank).or_else(|| pools().find(fits));
+        pool.map(|pool| pool.id.name().to_owned()).or_else(|| {
             // Its pool is not among the documents, or was taken away: the name is what is left.
-            rule.id.name().split_once('.').map(|(pool, _)| pool.to_owned())
+            let name = rule.id.name();
+            let dots = name.match_indices('.').map(|(dot, _)| name.split_at(dot).0);
+            dots.rev().find(|start| is_made_by(name, start, instance)).map(ToOwned::to_owned)
         })
     }
 
     /// The ports that rules of version 2 gave to a pool's members.
     fn add_pool(&mut self, pool: &BackendPool) {
         for member in &pool.addresses {
-            let configuration = self.question.owners.configuration_of(member);
-            let owner = configuration.map_or(Owner::Unknown, |id| self.question.owners.of(id));
+            let (configuration, owner) = self.question.owners.of_member(member);
             for mapping in &member.mappings {
                 let mut entry = self.mapped(mapping, pool);
                 entry.private_address =
@@ -190,6 +192,13 @@ impl Ways<'_> {
         }
         self.found
     }
+}
+
+/// Whether a rule's name is one that a pool gives its rule for an instance.
+fn is_made_by(rule: &str, pool: &str, instance: &str) -> bool {
+    let start = format!("{pool}.{instance}");
+    let begins = rule.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(&start));
+    begins && matches!(rule.as_bytes().get(start.len()), None | Some(b'.'))
 }
 
 /// The address of a frontend, and from where it can be reached.

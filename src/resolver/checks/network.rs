@@ -15,7 +15,7 @@ pub(super) fn all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
     } else {
         instances_without_port(question, map).into_iter().collect()
     };
-    findings.extend(unknown_instances(map));
+    findings.extend(unknown_instances(question, map));
     findings.extend(backend_port_not_mapped(question, map));
     findings.extend(frontends_without_address(question, map));
     findings.extend(own_addresses_missing(map));
@@ -115,7 +115,7 @@ fn instances_without_port(question: &Question<'_>, map: &NatMap) -> Option<Findi
 }
 
 /// Listed ports whose machines the documents do not place.
-fn unknown_instances(map: &NatMap) -> Option<Finding> {
+fn unknown_instances(question: &Question<'_>, map: &NatMap) -> Option<Finding> {
     let unplaced: Vec<_> =
         map.entries.iter().filter(|entry| entry.is_possible() && entry.known != Known::Computed).collect();
     let first = unplaced.first()?;
@@ -123,6 +123,10 @@ fn unknown_instances(map: &NatMap) -> Option<Finding> {
     let group = map.scale_set.as_ref().map_or("GROUP", |set| &set.group);
     let hint = if first.rule.load_balancer.is_none() {
         format!("save the load balancer, which tells it: `az network lb show -g {group} -n NAME > lb.json`")
+    } else if question.scope.is_uniform() {
+        // A pool of bare addresses: only the cards tell whose they are.
+        let name = map.scale_set.as_ref().map_or("NAME", |set| &set.name);
+        format!("save the cards too: `az vmss nic list -g {group} --vmss-name {name} > cards.json`")
     } else {
         format!(
             "save these too: `az vm list -g {group} > vms.json` and `az network nic list -g {group} > cards.json`"
@@ -176,8 +180,8 @@ fn frontends_without_address(question: &Question<'_>, map: &NatMap) -> Vec<Findi
         let (Some(frontend), Some(balancer)) = (&entry.rule.frontend, &entry.rule.load_balancer) else {
             continue;
         };
-        let assigned = super::unread::frontend_is_read(question, balancer, frontend);
-        if assigned && seen.insert((balancer, frontend)) {
+        let is_read = super::unread::frontend_is_read(question, &entry.rule);
+        if is_read && seen.insert((&entry.rule.load_balancer_group, balancer, frontend)) {
             findings.push(
                 Finding::new(
                     FindingCode::FrontendWithoutAddress,

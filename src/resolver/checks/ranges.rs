@@ -55,8 +55,8 @@ fn ranges<'a>(question: &'a Question<'_>, map: &NatMap) -> impl Iterator<Item = 
         .iter()
         .filter_map(|e| {
             let name = if e.via == Via::NatPool { &e.rule.pool } else { &e.rule.name };
-            let (balancer, name) = (e.rule.load_balancer.as_ref()?, name.as_ref()?);
-            Some((e.via == Via::NatPool, balancer.to_lowercase(), name.to_lowercase()))
+            let balancer = &question.balancer_of(&e.rule)?.id;
+            Some((e.via == Via::NatPool, balancer, name.as_ref()?.to_lowercase()))
         })
         .collect();
     let in_model = |pool: &ResourceId| {
@@ -65,7 +65,7 @@ fn ranges<'a>(question: &'a Question<'_>, map: &NatMap) -> impl Iterator<Item = 
     let mut found = Vec::new();
     for balancer in &question.resources.load_balancers {
         let is_used = |is_pool: bool, id: &ResourceId| {
-            used.contains(&(is_pool, balancer.name().to_lowercase(), id.name().to_lowercase()))
+            used.contains(&(is_pool, &balancer.id, id.name().to_lowercase()))
         };
         for pool in &balancer.nat_pools {
             if in_model(&pool.id) || is_used(true, &pool.id) {

@@ -6,9 +6,10 @@ use crate::{
     natmap::{BackendPort, Entry, Finding, FindingCode, InstanceId, NatMap, Protocol, Scope},
     resolver::{
         Question,
+        owner::Owner,
         security::{Answer, Knock, ask},
     },
-    resource::{Access, ResourceId, SecurityGroup, SecurityRule},
+    resource::{Access, CardConfiguration, ResourceId, SecurityGroup, SecurityRule},
 };
 
 /// The security groups on the way to a card's IP configuration.
@@ -84,17 +85,20 @@ fn needs_group(question: &Question<'_>, entry: &Entry) -> bool {
             .iter()
             .any(|a| Some(a.id.name()) == entry.rule.frontend.as_deref() && is_standard(&a.sku));
     }
-    let name = entry.rule.load_balancer.as_deref();
-    question.resources.load_balancers.iter().any(|lb| Some(lb.name()) == name && is_standard(&lb.sku))
+    question.balancer_of(&entry.rule).is_some_and(|balancer| is_standard(&balancer.sku))
 }
 
 /// The gates of the configuration that an entry leads to: the card's own, where its card is known, else the
 /// model's, where all of its cards have the same.
 fn gates(question: &Question<'_>, entry: &Entry) -> Option<Gates> {
     if let Some(address) = entry.private_address {
+        // Another virtual network may have the same address.
+        let is_ours = |c: &&CardConfiguration| {
+            c.private_address == Some(address)
+                && matches!(question.owners.of(&c.id), Owner::Ours(id) if Some(&id) == entry.instance.as_ref())
+        };
         for card in &question.resources.cards {
-            let mut configurations = card.configurations.iter();
-            if let Some(found) = configurations.find(|c| c.private_address == Some(address)) {
+            if let Some(found) = card.configurations.iter().find(is_ours) {
                 return Some(Gates { card: card.security_group.clone(), subnet: found.subnet.clone() });
             }
         }

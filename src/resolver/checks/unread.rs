@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use crate::{
-    natmap::{Entry, Finding, FindingCode, NatMap},
+    natmap::{Entry, Finding, FindingCode, NatMap, Rule},
     resolver::Question,
-    resource::{FrontendAddress, Kind, ResourceId, Unread},
+    resource::{Frontend, FrontendAddress, Kind, ResourceId, Unread},
 };
 
 pub(super) fn all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
@@ -41,11 +41,8 @@ fn reason(question: &Question<'_>, id: &ResourceId) -> Option<String> {
 
 /// Load balancers that the model refers to and no document tells of.
 fn load_balancers(question: &Question<'_>) -> Vec<Finding> {
-    let Some(model) = question.scope.model else { return Vec::new() };
-    let there: HashSet<_> = question.resources.load_balancers.iter().map(|balancer| &balancer.id).collect();
     let refused: HashSet<_> = question.resources.unread.iter().map(|unread| &unread.id).collect();
-    let missing =
-        model.load_balancers().into_iter().filter(|id| !there.contains(id) && !refused.contains(id));
+    let missing = question.missing_load_balancers().into_iter().filter(|id| !refused.contains(id));
     let finding = |id: ResourceId| {
         let (group, name) = (id.group().unwrap_or("GROUP"), id.name());
         Finding::new(FindingCode::NotRead, format!("load balancer {name} is not among the documents"))
@@ -74,19 +71,20 @@ fn refused(question: &Question<'_>) -> Vec<Finding> {
     question.resources.unread.iter().filter_map(finding).collect()
 }
 
+/// The frontend that a rule listens on, where its load balancer's document tells of it.
+fn frontend_of<'a>(question: &'a Question<'_>, rule: &Rule) -> Option<&'a Frontend> {
+    let name = rule.frontend.as_deref()?;
+    let mut frontends = question.balancer_of(rule)?.frontends.iter().flatten();
+    frontends.find(|frontend| frontend.id.name().eq_ignore_ascii_case(name))
+}
+
 /// Whether the document that tells a frontend's address was read, so that none there means none assigned.
-pub(super) fn frontend_is_read(question: &Question<'_>, balancer: &str, frontend: &str) -> bool {
-    let balancers = &question.resources.load_balancers;
-    let mut frontends = balancers
-        .iter()
-        .filter(|lb| lb.name() == balancer)
-        .flat_map(|lb| lb.frontends.iter().flatten())
-        .filter(|f| f.id.name() == frontend);
-    frontends.any(|frontend| match &frontend.address {
-        FrontendAddress::Public(id) => question.resources.public_addresses.iter().any(|p| p.id == *id),
-        FrontendAddress::Private(_) => true,
-        FrontendAddress::Unknown => false,
-    })
+pub(super) fn frontend_is_read(question: &Question<'_>, rule: &Rule) -> bool {
+    match frontend_of(question, rule).map(|frontend| &frontend.address) {
+        Some(FrontendAddress::Public(id)) => question.resources.public_addresses.iter().any(|p| p.id == *id),
+        Some(FrontendAddress::Private(_)) => true,
+        Some(FrontendAddress::Unknown) | None => false,
+    }
 }
 
 /// Frontends whose address is in no document.
@@ -98,30 +96,19 @@ fn frontends(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
     };
     for entry in map.entries.iter().filter(without) {
         let rule = &entry.rule;
-        let balancer = rule.load_balancer.as_deref().unwrap_or_default();
-        let frontend = rule.frontend.as_deref().unwrap_or_default();
-        if frontend_is_read(question, balancer, frontend)
-            || !seen.insert((balancer, frontend, rule.name.is_some()))
-        {
-            continue;
+        let place = (&rule.load_balancer_group, &rule.load_balancer, &rule.frontend, rule.name.is_some());
+        if !frontend_is_read(question, rule) && seen.insert(place) {
+            findings.push(address_unknown(question, entry));
         }
-        let group = rule.load_balancer_group.as_deref().unwrap_or("GROUP");
-        findings.push(address_unknown(question, balancer, frontend, group, entry));
     }
     // One line per frontend: where pools have no names of their own frontends, one line for all.
     findings.dedup_by(|a, b| a.message == b.message);
     findings
 }
 
-fn address_unknown(
-    question: &Question<'_>,
-    balancer: &str,
-    frontend: &str,
-    group: &str,
-    entry: &Entry,
-) -> Finding {
-    let name = if balancer.is_empty() { "NAME" } else { balancer };
-    let lookup = match public_address(question, balancer, frontend) {
+fn address_unknown(question: &Question<'_>, entry: &Entry) -> Finding {
+    let rule = &entry.rule;
+    let lookup = match public_address(question, rule) {
         Some(id) => {
             let reason = reason(question, &id).map(|reason| format!(" ({reason})")).unwrap_or_default();
             format!(
@@ -130,23 +117,28 @@ fn address_unknown(
                 id.name()
             )
         }
-        None => format!("`az network lb show -g {group} -n {name} > lb.json`"),
+        None => format!(
+            "`az network lb show -g {} -n {} > lb.json`",
+            rule.load_balancer_group.as_deref().unwrap_or("GROUP"),
+            rule.load_balancer.as_deref().unwrap_or("NAME")
+        ),
     };
-    let what = if frontend.is_empty() {
-        format!("the frontend of {}", entry.rule_name().map_or("a rule".into(), |rule| format!("\"{rule}\"")))
-    } else {
-        format!("frontend {frontend}")
+    let what = match &rule.frontend {
+        Some(frontend) => format!("frontend {frontend}"),
+        None => {
+            format!(
+                "the frontend of {}",
+                entry.rule_name().map_or("a rule".into(), |rule| format!("\"{rule}\""))
+            )
+        }
     };
     Finding::new(FindingCode::AddressUnknown, format!("the documents do not tell the address of {what}"))
         .hint(format!("add what tells it, {lookup}, or give it with `--address`"))
 }
 
 /// The public address that a frontend refers to.
-fn public_address(question: &Question<'_>, balancer: &str, frontend: &str) -> Option<ResourceId> {
-    let balancers = &question.resources.load_balancers;
-    let mut frontends =
-        balancers.iter().filter(|lb| lb.name() == balancer).flat_map(|lb| lb.frontends.iter().flatten());
-    match &frontends.find(|f| f.id.name() == frontend)?.address {
+fn public_address(question: &Question<'_>, rule: &Rule) -> Option<ResourceId> {
+    match &frontend_of(question, rule)?.address {
         FrontendAddress::Public(id) => Some(id.clone()),
         FrontendAddress::Private(_) | FrontendAddress::Unknown => None,
     }
