@@ -44,9 +44,12 @@ pub(in super::super) struct Description<'a> {
 pub(in super::super) fn world(description: Description<'_>) -> World {
     let count = description.ports.len();
     let set = scale_set_id();
+    let model = scale_set(count, description.public_key);
+    let sets = format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachineScaleSets");
     World::new(SUBSCRIPTION)
         .document(&group_id(), group())
-        .document(&set, scale_set(count, description.public_key))
+        .list(&sets, vec![model.clone()], World::WHOLE)
+        .document(&set, model)
         .list(&format!("{set}/virtualMachines"), (0..count).map(instance).collect(), PAGE)
         .list(&format!("{set}/networkInterfaces"), (0..count).map(network::card).collect(), PAGE)
         .document(&balancer_id(), balancer::balancer(count, description.ports))
