@@ -28,6 +28,7 @@ const PRINCIPAL: &str = "the service principal of AZURE_CLIENT_ID";
 const WORKLOAD: &str = "workload identity";
 const APP_SERVICE: &str = "the managed identity of IDENTITY_ENDPOINT";
 const CLI: &str = "the Azure CLI's login";
+const MACHINE: &str = "the managed identity of this machine";
 
 /// What the surroundings say about signing in. The names are those of the environment variables, which
 /// Azure's SDKs share.
@@ -124,17 +125,6 @@ impl Way {
         }
         Ok(Self::CliOrMachine { client: client_id.clone() })
     }
-
-    /// What it is called while it is waited for and in errors.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::ServicePrincipal { .. } => PRINCIPAL,
-            Self::WorkloadIdentity { .. } => WORKLOAD,
-            Self::AppService { .. } => APP_SERVICE,
-            Self::CliOrMachine { .. } => CLI,
-        }
-    }
 }
 
 /// It gets a secret: on this machine and its link-local neighbours only, or over https.
@@ -204,40 +194,57 @@ impl Credential {
         {
             return result.clone();
         }
-        let _watched = watcher.started(&format!("the sign-in with {}", self.way.name()));
-        let late = || SignInError::late(self.way.name(), self.limit);
-        let fetched = timeout(self.limit, self.fetch()).await.unwrap_or_else(|_| Err(late()));
-        let result = fetched.map(|secret| Token { secret: Arc::new(secret), number: wanted });
+        let result =
+            self.fetch(watcher).await.map(|secret| Token { secret: Arc::new(secret), number: wanted });
         *last = Some((wanted, result.clone()));
         result
     }
 
-    async fn fetch(&self) -> Result<SecretString, SignInError> {
+    async fn fetch(&self, watcher: &Watcher) -> Result<SecretString, SignInError> {
+        let place = &self.place;
         match &self.way {
             Way::ServicePrincipal { tenant, client, secret } => {
-                official::service_principal(&self.place, tenant, client, secret).await
+                let asked = official::service_principal(place, tenant, client, secret);
+                self.step(PRINCIPAL, watcher, asked).await
             }
             Way::WorkloadIdentity { tenant, client, token_file } => {
-                official::workload_identity(&self.place, tenant, client, token_file).await
+                let asked = official::workload_identity(place, tenant, client, token_file);
+                self.step(WORKLOAD, watcher, asked).await
             }
             Way::AppService { endpoint, header, client } => {
-                app_service::token(endpoint, header, client.as_deref(), &self.place.scope, self.limit).await
+                let asked = app_service::token(endpoint, header, client.as_deref(), &place.scope, self.limit);
+                self.step(APP_SERVICE, watcher, asked).await
             }
-            Way::CliOrMachine { client } => self.cli_or_machine(client.as_deref()).await,
+            Way::CliOrMachine { client } => self.cli_or_machine(client.as_deref(), watcher).await,
         }
     }
 
     /// The machine is looked for only where az has no login: someone who is signed in must not work as
     /// another by accident.
-    async fn cli_or_machine(&self, client: Option<&str>) -> Result<SecretString, SignInError> {
-        let error = match official::cli(&self.place).await {
+    async fn cli_or_machine(
+        &self,
+        client: Option<&str>,
+        watcher: &Watcher,
+    ) -> Result<SecretString, SignInError> {
+        let error = match self.step(CLI, watcher, official::cli(&self.place)).await {
             Ok(token) => return Ok(token),
             Err(error) => error,
         };
         if self.place.cli_has_login || !machine::is_there().await {
             return Err(error);
         }
-        machine::token(&self.place, client).await
+        self.step(MACHINE, watcher, machine::token(&self.place, client)).await
+    }
+
+    /// One way, within the time limit.
+    async fn step(
+        &self,
+        way: &'static str,
+        watcher: &Watcher,
+        asked: impl Future<Output = Result<SecretString, SignInError>>,
+    ) -> Result<SecretString, SignInError> {
+        let _watched = watcher.started(&format!("the sign-in with {way}"));
+        timeout(self.limit, asked).await.unwrap_or_else(|_| Err(SignInError::late(way, self.limit)))
     }
 }
 
