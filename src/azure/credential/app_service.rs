@@ -11,7 +11,7 @@ use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{super::transport, APP_SERVICE, SignInError, is_near};
+use super::{super::transport, APP_SERVICE, SignInError, way::is_near};
 
 const API_VERSION: &str = "2019-08-01";
 /// The endpoint is on the same machine or its link.
