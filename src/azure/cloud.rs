@@ -1,7 +1,7 @@
 //! Where the Azure Resource Manager (ARM) is: Azure's clouds, and an address of one's own.
 //!
 //! A token goes to the origin of the [`Service`] and nowhere else: what an answer points to
-//! (`nextLink`, `Location`) is checked by [`Service::follow`].
+//! (`nextLink`, `Location`) must have the same one.
 
 use std::{fmt, str::FromStr};
 

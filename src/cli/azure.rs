@@ -14,11 +14,14 @@ use super::{
     error::{Error, Kind},
     ui::Ui,
 };
-use crate::azure::{
-    arm::{Arm, Limits},
-    cloud::{Cloud, Service},
-    event::{ArmEvent, Why},
-    profile::{Profile, ProfileError},
+use crate::{
+    azure::{
+        arm::{Arm, Limits},
+        cloud::{Cloud, Service},
+        event::{ArmEvent, Why},
+        profile::{Profile, ProfileError},
+    },
+    clean::clean_line,
 };
 
 /// A quicker answer needs no explanation, and a line that only flashes is worse than none.
@@ -181,6 +184,8 @@ fn line(running: &[Running], now: Instant) -> Option<String> {
         Some((wait, why)) => waiting(&shown.what, wait, why),
         None => format!("asking Azure: {}", shown.what),
     };
+    // Names are in it, and some of them come from Azure.
+    let text = clean_line(&text);
     Some(match running.len() {
         1 => text,
         all => format!("{text} (and {} more)", all - 1),
