@@ -134,7 +134,11 @@ pub fn resolve(resources: &Resources, wish: &Wish) -> Result<NatMap, ResolveErro
     map.findings = found.findings;
     let findings = checks::all(&question, &map);
     map.findings.extend(findings);
-    map.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    // What matters most leads; the rest makes the order the same whatever the order of the documents.
+    map.findings.sort_by_cached_key(|finding| {
+        let texts = (finding.message.clone(), finding.hint.clone());
+        (std::cmp::Reverse(finding.severity), finding.code, texts)
+    });
     Ok(map)
 }
 

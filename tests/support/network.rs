@@ -7,11 +7,14 @@
 
 #[path = "network/expected.rs"]
 mod expected;
+#[path = "network/generate.rs"]
+mod generate;
 #[path = "network/render.rs"]
 mod render;
 #[path = "network/spelling.rs"]
 mod spelling;
 
+pub(crate) use generate::networks;
 pub(crate) use render::{Documents, SECRET};
 pub(crate) use spelling::{Document, Spelling};
 
