@@ -111,20 +111,12 @@ enum Verb {
     /// a second way in to one instance has `-2` behind it. Characters other than letters, digits, `_` and `-`
     /// become `_`. Host keys are looked up where vmssh files them, under the same names.
     SshConfig(SshConfigArgs),
-    /// Print the instances as an Ansible inventory.
+    /// Print the instances as an Ansible inventory: a group by the scale set's name, a host for each instance.
     ///
-    /// `vmssh inventory TARGET > vmss.yml`, then `ansible -i vmss.yml web -m ping`: a group by the scale set's
-    /// name, a host for each instance.
-    ///
-    /// Or always as things are, by an executable file of two lines that Ansible runs (`ansible -i ./vmss.sh …`):
-    ///
-    ///     #!/bin/sh
-    ///     exec vmssh inventory TARGET "$@"
-    ///
-    /// Host keys are looked up where vmssh files them, under the same names. What is known of an instance is in
-    /// its variables: vmss_instance_id, vmss_vm_id, vmss_power, vmss_private_address, vmss_scale_set,
-    /// vmss_resource_group.
-    #[command(verbatim_doc_comment)]
+    /// `vmssh inventory TARGET > vmss.yml`, then `ansible -i vmss.yml web -m ping`. Host keys are looked up
+    /// where vmssh files them, under the same names. What is known of an instance is in its variables:
+    /// vmss_instance_id, vmss_vm_id, vmss_power, vmss_private_address, vmss_scale_set, vmss_resource_group.
+    #[command(after_long_help = inventory::SCRIPT)]
     Inventory(InventoryArgs),
     /// A simulated scale set on loopback, to try things on
     Lab(LabArgs),

@@ -10,6 +10,14 @@ use super::{
 };
 use crate::report::inventory;
 
+/// How to have Ansible ask each time.
+pub(super) const SCRIPT: &str = "\
+As an inventory script, asked whenever Ansible runs: make vmss.sh of these two lines and executable, then
+`ansible -i ./vmss.sh web -m ping`.
+
+    #!/bin/sh
+    exec vmssh inventory TARGET \"$@\"";
+
 /// Arguments of `vmssh inventory`.
 #[derive(Debug, Args)]
 pub(super) struct InventoryArgs {
