@@ -1,8 +1,20 @@
-//! Azure's documents: read from files, or asked for, into the typed values of `resource`.
+//! Azure: its documents, read from files or asked for, into the typed values of `resource`; sign-in, and
+//! questions to the Azure Resource Manager.
 
+pub mod arm;
+pub mod cloud;
+pub mod credential;
+pub mod event;
+pub mod live;
+pub mod near;
+pub mod profile;
 pub mod save;
 pub mod saved;
+mod transport;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;
 
 /// How much of a scale set is asked from Azure: every request costs time and counts against its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

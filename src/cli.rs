@@ -2,6 +2,7 @@
 //! environment, signals, prompts) is here and in `term`; the rules are below.
 
 mod args;
+mod azure;
 mod config;
 mod context;
 mod demo;

@@ -7,6 +7,7 @@
 //!
 //! Reachable on 127.0.0.1 only, and only with the key made for the run.
 
+pub mod azure;
 mod command;
 mod error;
 mod fault;
@@ -31,6 +32,7 @@ use socket2::SockRef;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use azure::{AzureFaultSpec, AzureServer};
 use command::Home;
 pub use error::LabError;
 pub use fault::{Fault, FaultError, FaultSpec};
@@ -64,6 +66,8 @@ pub struct LabOptions {
     pub faults: Vec<FaultSpec>,
     /// The first frontend port; `None` for any place with room.
     pub base_port: Option<u16>,
+    /// Whether a simulated Azure answers for the lab, and what is wrong with it.
+    pub azure: Option<Vec<AzureFaultSpec>>,
     /// Where the lab's private folder is made.
     pub state_dir: PathBuf,
 }
@@ -73,6 +77,7 @@ pub struct LabOptions {
 #[derive(Debug)]
 pub struct Lab {
     map: NatMap,
+    azure: Option<AzureServer>,
     folder: Folder,
     running: Running,
 }
@@ -103,7 +108,13 @@ impl Lab {
         let key = new_key()?;
         let host_keys = faults.iter().map(|fault| HostKey::new(*fault)).collect::<Result<Vec<_>, _>>()?;
         let listed: Vec<_> = host_keys.iter().map(|key| key.listed.clone()).collect();
-        folder.fill(&key, &ports, &listed)?;
+        let public_key = key.public_key().to_openssh().map_err(LabError::key)?;
+        let world = azure::world_of(azure::Description { ports: &ports, public_key: &public_key });
+        folder.fill(&key, &ports, &listed, &world)?;
+        let azure = match options.azure {
+            Some(faults) => Some(AzureServer::start(world, faults).await.map_err(LabError::Ports)?),
+            None => None,
+        };
 
         let accepted_key = Arc::new(key.public_key().key_data().clone());
         let mut running = Running::new();
@@ -118,7 +129,7 @@ impl Lab {
             };
             running.add(instance, port)?;
         }
-        Ok(Self { map, folder, running })
+        Ok(Self { map, azure, folder, running })
     }
 
     /// The NAT map, as it would come from Azure.
@@ -156,6 +167,26 @@ impl Lab {
     #[must_use]
     pub fn nat_pool_file(&self) -> &Path {
         &self.folder.nat_pool
+    }
+
+    /// A folder with what `az` would print about the lab's parts: `vmss-show.json`,
+    /// `vmss-list-instances.json` (with instance views), `vmss-nic-list.json`, `lb-show.json`,
+    /// `public-ip-show.json` and `nsg-show.json`.
+    #[must_use]
+    pub fn azure_folder(&self) -> &Path {
+        &self.folder.azure
+    }
+
+    /// The simulated Azure that answers for the lab, if [`LabOptions::azure`] asked for one.
+    #[must_use]
+    pub fn azure(&self) -> Option<&AzureServer> {
+        self.azure.as_ref()
+    }
+
+    /// The resource group and the scale set's name in the lab's Azure.
+    #[must_use]
+    pub fn group_and_name(&self) -> (&str, &str) {
+        (azure::GROUP, azure::SCALE_SET)
     }
 }
 
@@ -320,7 +351,8 @@ mod tests {
     fn wrong_options_say_what_is_wrong() {
         let error = |instances, faults: &[&str]| {
             let faults = faults.iter().map(|text| text.parse().unwrap()).collect();
-            let options = LabOptions { instances, faults, base_port: None, state_dir: PathBuf::new() };
+            let options =
+                LabOptions { instances, faults, base_port: None, azure: None, state_dir: PathBuf::new() };
             super::faults(&options).unwrap_err().to_string()
         };
         assert_eq!(error(0, &[]), "a lab has 1 to 1000 instances, not 0");

@@ -39,6 +39,7 @@ impl Rig {
             instances,
             faults: faults.iter().map(|text| text.parse().unwrap()).collect(),
             base_port: None,
+            azure: None,
             state_dir: folder.path().into(),
         };
         let lab = Some(runtime.block_on(Lab::start(options)).unwrap());
@@ -490,7 +491,8 @@ fn a_lab_can_start_again_on_its_ports_and_not_twice() {
     assert!(rig.run(1, &["true"]).status.success());
     let again = |rig: &Rig| {
         let state_dir = rig.folder.path().into();
-        let options = LabOptions { instances: 1, faults: Vec::new(), base_port: Some(base), state_dir };
+        let options =
+            LabOptions { instances: 1, faults: Vec::new(), base_port: Some(base), azure: None, state_dir };
         rig.runtime.block_on(Lab::start(options))
     };
     let error = again(&rig).unwrap_err();

@@ -9,6 +9,7 @@ use std::{collections::HashSet, net::IpAddr};
 
 use futures_util::future::join_all;
 use serde_json::Value;
+use thiserror::Error;
 
 use super::{
     Depth,
@@ -18,7 +19,10 @@ use super::{
 use crate::{
     natmap::NatMap,
     resolver::{self, Wish},
-    resource::{FrontendAddress, Kind, LoadBalancer, Orchestration, ResourceId, Resources, RuleTarget, ScaleSet, Unread},
+    resource::{
+        FrontendAddress, Kind, LoadBalancer, Orchestration, ResourceId, Resources, RuleTarget, ScaleSet,
+        Unread,
+    },
 };
 
 /// The version of the compute provider's interface that is spoken. azure-cli lists instances with the same;
@@ -32,6 +36,22 @@ const NETWORK: &str = "2023-09-01";
 /// Public addresses of Uniform instances are listed under the compute provider's path, by the network
 /// provider, in the version that azure-cli uses.
 const INSTANCE_ADDRESSES: &str = "2018-10-01";
+
+/// Why a scale set can't be read.
+#[derive(Debug, Error)]
+pub enum LiveError {
+    /// Azure does not answer, or not to this sign-in.
+    #[error(transparent)]
+    Arm(#[from] ArmError),
+    /// Azure's answer is not the document that was asked for.
+    #[error("Azure's answer for {what} can't be used: {problem}")]
+    Document {
+        /// What was asked for.
+        what: String,
+        /// What is wrong with the answer.
+        problem: String,
+    },
+}
 
 /// What Azure said about a scale set.
 #[derive(Debug)]
@@ -47,7 +67,7 @@ pub struct Answer {
 /// # Errors
 /// When the model can't be read, Azure answers something else than its documents, or a request fails for
 /// other reasons than a missing right or resource.
-pub async fn read(arm: &Arm, set: &ResourceId, depth: Depth, wish: &Wish) -> Result<Answer, ArmError> {
+pub async fn read(arm: &Arm, set: &ResourceId, depth: Depth, wish: &Wish) -> Result<Answer, LiveError> {
     let mut asking = Asking {
         arm,
         set: set.clone(),
@@ -108,16 +128,19 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    async fn model(&mut self) -> Result<ScaleSet, ArmError> {
+    async fn model(&mut self) -> Result<ScaleSet, LiveError> {
         let body = self.arm.get("the scale set", self.set.as_str(), COMPUTE, &[]).await?;
         let read = parse(&body, "the scale set")?;
         let model = read.scale_sets.first().cloned();
         self.resources.merge(read);
-        model.ok_or_else(|| ArmError::unexpected("the scale set", "the answer is not a scale set"))
+        model.ok_or_else(|| LiveError::Document {
+            what: "the scale set".into(),
+            problem: "it is not a scale set".into(),
+        })
     }
 
     /// Asks for several things at once.
-    async fn round(&mut self, wants: Vec<Want>) -> Result<(), ArmError> {
+    async fn round(&mut self, wants: Vec<Want>) -> Result<(), LiveError> {
         let wants: Vec<_> = wants
             .into_iter()
             .filter(|want| match want {
@@ -129,14 +152,14 @@ impl Asking<'_> {
         for (want, answer) in wants.iter().zip(answers) {
             match answer {
                 Ok(resources) => self.resources.merge(resources),
-                Err(error) if error.is_unreadable() => self.note_unread(want, error),
+                Err(LiveError::Arm(error)) if error.is_unreadable() => self.note_unread(want, error),
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    async fn ask(&self, want: &Want) -> Result<Resources, ArmError> {
+    async fn ask(&self, want: &Want) -> Result<Resources, LiveError> {
         match want {
             Want::Resource(id) => {
                 let what = format!("{} {}", noun(id), id.name());
@@ -174,7 +197,7 @@ impl Asking<'_> {
         }
     }
 
-    async fn machines(&self, flexible: bool, with_view: bool) -> Result<Resources, ArmError> {
+    async fn machines(&self, flexible: bool, with_view: bool) -> Result<Resources, LiveError> {
         let what = "the instances";
         let mut query = Vec::new();
         // The quotes round the left side are Azure's grammar.
@@ -219,7 +242,7 @@ impl Asking<'_> {
 
     /// Asks for what the answers refer to, until they refer to nothing new: load balancers that cards name,
     /// public addresses, security groups. Azure's references go three deep at most.
-    async fn rounds_of_references(&mut self, depth: Depth) -> Result<(), ArmError> {
+    async fn rounds_of_references(&mut self, depth: Depth) -> Result<(), LiveError> {
         const DEEPEST: usize = 3;
         for _ in 0..DEEPEST {
             let mut wanted = balancers_of_cards(&self.resources);
@@ -254,12 +277,13 @@ fn has_unreached(map: &NatMap) -> bool {
 }
 
 /// Reads a body of Azure's.
-fn parse(body: &Value, what: &str) -> Result<Resources, ArmError> {
+fn parse(body: &Value, what: &str) -> Result<Resources, LiveError> {
+    let error = |problem: String| LiveError::Document { what: what.into(), problem };
     match wire::read(body) {
         Ok(Read::Resources(resources)) => Ok(*resources),
         Ok(Read::Unknown(looks_like)) if looks_like == wire::EMPTY_LIST => Ok(Resources::default()),
-        Ok(Read::Unknown(looks_like)) => Err(ArmError::unexpected(what, &format!("the answer is {looks_like}"))),
-        Err(wrong) => Err(ArmError::unexpected(what, &wrong.to_string())),
+        Ok(Read::Unknown(looks_like)) => Err(error(format!("it is {looks_like}"))),
+        Err(wrong) => Err(error(wrong.to_string())),
     }
 }
 

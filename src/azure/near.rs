@@ -52,7 +52,8 @@ mod tests {
         let id = |group: &str, name: &str| {
             ResourceId::of("s", group, "Microsoft.Compute/virtualMachineScaleSets", name)
         };
-        let there = || vec![id("prod-rg", "web"), id("test-rg", "Web"), id("prod-rg", "grid"), id("other", "wen")];
+        let there =
+            || vec![id("prod-rg", "web"), id("test-rg", "Web"), id("prod-rg", "grid"), id("other", "wen")];
         assert_eq!(nearest(&id("prod-rg", "wbe"), there()), ["prod-rg/web"]);
         assert_eq!(nearest(&id("stage-rg", "web"), there()), ["test-rg/Web", "prod-rg/web"]);
         assert!(nearest(&id("prod-rg", "database"), there()).is_empty());
