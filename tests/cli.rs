@@ -157,7 +157,7 @@ fn help_and_version_are_results() {
     let here = Surroundings::new();
     assert!(here.run(&["--version"]).expect_status(0).stdout.starts_with("vmssh "));
     let help = here.run(&["--help"]).expect_status(0);
-    for verb in ["map", "probe", "ssh", "exec", "lab", "demo"] {
+    for verb in ["map", "probe", "ssh", "exec", "ssh-config", "inventory", "lab", "demo"] {
         assert!(help.stdout.contains(verb));
         let own = here.run(&[verb, "--help"]).expect_status(0);
         assert!(own.stdout.contains("Usage: vmssh"), "{verb}");

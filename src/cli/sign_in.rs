@@ -94,7 +94,7 @@ pub(super) async fn client(
             HostKeys::AcceptNew => HostKeyPolicy::AcceptNew,
             HostKeys::Strict => HostKeyPolicy::Strict,
         },
-        known_hosts: known_hosts(context, args, loaded)?,
+        known_hosts: known_hosts(context, args.known_hosts.as_ref(), loaded)?,
         connect_timeout: args.connect_timeout,
     };
     Ok(Client::new(options, Resolver::new(Family::Any), prompt).await?)
@@ -141,9 +141,13 @@ fn keys(
     }
 }
 
-fn known_hosts(context: &Context, args: &SignInArgs, loaded: &Loaded) -> Result<KnownHostsFiles, Error> {
-    let only =
-        args.known_hosts.clone().or_else(|| loaded.lab.as_ref().map(|lab| lab.known_hosts_file().to_owned()));
+/// The files of known host keys: the given one, the lab's or vmssh's own with OpenSSH's.
+pub(super) fn known_hosts(
+    context: &Context,
+    given: Option<&PathBuf>,
+    loaded: &Loaded,
+) -> Result<KnownHostsFiles, Error> {
+    let only = given.cloned().or_else(|| loaded.lab.as_ref().map(|lab| lab.known_hosts_file().to_owned()));
     if let Some(own) = only {
         return Ok(KnownHostsFiles { own, also: Vec::new() });
     }
