@@ -1,7 +1,7 @@
 //! The map asked from Azure: the program against the lab's Azure on loopback, which serves documents of which
 //! the right map is known, with what can go wrong on the way.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "support/network.rs"]
 mod network;

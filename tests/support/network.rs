@@ -2,7 +2,7 @@
 //! answer with, `spelling` what the tools print of them, and `expected` the right map, from what is written
 //! here and from nothing that the resolver does.
 
-#![allow(dead_code, reason = "every test program uses some of it")]
+#![allow(dead_code, unused_imports, reason = "every test program uses some of it")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 #[path = "network/expected.rs"]
