@@ -1,6 +1,6 @@
 //! The NAT map of Azure's documents, against made-up networks of which the right map is known.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "support/network.rs"]
 mod network;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     cases::pooled,
-    network::{Kind, Machines, Member, Spelling},
+    network::{Balancer, Kind, Machines, Member, Spelling},
     scenarios::document,
     vmssh_binary::{Ran, Surroundings},
     way::{Shown, Way},
@@ -188,6 +188,30 @@ fn documents_that_tell_no_port_say_what_does() {
     assert!(bare.stderr.contains("only 3 virtual machines of no scale set that is named"), "{}", bare.stderr);
     let empty = ran(&az(POOL, &["vmss-list-instance-public-ips"])).expect_status(3);
     assert!(empty.stderr.contains("an empty list"), "{}", empty.stderr);
+}
+
+/// `az … list` of a group: the same resources as an array of each kind; subnets inside their network.
+#[test]
+fn lists_of_resources_are_as_good_as_single_ones() {
+    let mut network = crate::security::guarded(Some(vec![]), Some(vec![(100, true, "*", "22")]));
+    network.balancers.push(Balancer::new("other", "20.9.9.9"));
+    let singles = Spelling::Az.spell(&network.saved(0));
+    let of_kind = |kind: &str| -> Vec<Value> {
+        let is = |id: &str| id.rsplit('/').nth(1) == Some(kind);
+        singles.iter().filter(|document| document["id"].as_str().is_some_and(is)).cloned().collect()
+    };
+    let subnets = of_kind("subnets");
+    let path = subnets[0]["id"].as_str().unwrap();
+    let network_id = &path[..path.find("/subnets/").unwrap()];
+    let mut lists: Vec<Value> = singles.iter().filter(|document| document.is_array()).cloned().collect();
+    for kind in ["virtualMachineScaleSets", "loadBalancers", "publicIPAddresses", "networkSecurityGroups"] {
+        lists.push(of_kind(kind).into());
+    }
+    assert_eq!(of_kind("publicIPAddresses").len(), 2);
+    lists.push(serde_json::json!([{"id": network_id, "name": "net", "subnets": subnets}]));
+    let shown = map(&lists);
+    assert_eq!(shown.document, map(&singles).document);
+    assert_eq!(shown.warnings(), ["security-group-denies"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What `vmssh map -o json` says, as values that a test compares.
 
 #![allow(dead_code, reason = "every test program uses some of it")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fmt::Debug;
 
