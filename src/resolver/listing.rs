@@ -41,7 +41,7 @@ pub(super) fn entries(question: &Question<'_>, given: &[Entry]) -> Found {
     }
     for (place, range) in ranges.iter().enumerate() {
         if !covered.contains(&place) {
-            found.entries.extend(range.possible(question));
+            found.entries.extend(range.possible(question, given));
             found.findings.push(range.finding(question));
         }
     }
@@ -143,7 +143,7 @@ fn loose(question: &Question<'_>, given: &[Entry]) -> Vec<Entry> {
 /// The ranges of load balancers whose documents do not tell which instance has which port.
 fn open_ranges<'a>(question: &'a Question<'_>) -> Vec<Range<'a>> {
     let balancers = || question.resources.load_balancers.iter();
-    let pools = balancers().filter(|lb| lb.nat_rules.is_none()).flat_map(|balancer| {
+    let pools = balancers().filter(|lb| !lb.rules_listed).flat_map(|balancer| {
         balancer.nat_pools.iter().map(move |pool| Range {
             balancer,
             id: &pool.id,
@@ -207,9 +207,18 @@ impl Range<'_> {
         (address, rule)
     }
 
-    fn possible(&self, question: &Question<'_>) -> Vec<Entry> {
+    /// All ports of the range but those of which it is known where they lead.
+    fn possible(&self, question: &Question<'_>, given: &[Entry]) -> Vec<Entry> {
         let (address, rule) = self.rule(question);
+        let same_range = |entry: &&Entry| {
+            let of = |rule: &Rule| {
+                (rule.load_balancer.clone(), rule.load_balancer_group.clone(), rule.frontend.clone())
+            };
+            entry.protocol == self.protocol && of(&entry.rule) == of(&rule)
+        };
+        let taken: HashSet<_> = given.iter().filter(same_range).map(|entry| entry.port).collect();
         let ports = (self.start.get()..=self.end.get()).filter_map(|port| u64::from(port).try_into().ok());
+        let ports = ports.filter(|port| !taken.contains(port));
         ports
             .map(|port| Entry {
                 backend_port: self.backend_port,

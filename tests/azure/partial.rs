@@ -214,6 +214,71 @@ fn lists_of_resources_are_as_good_as_single_ones() {
     assert_eq!(shown.warnings(), ["security-group-denies"]);
 }
 
+/// The load balancer in parts, as az lists them, tells what the whole one tells.
+#[test]
+fn lists_of_a_load_balancers_parts_are_as_good_as_the_whole() {
+    let mut network = pooled("web", &["0", "1", "2"]);
+    network.sets[0].configuration().nat_pools.push((0, 1));
+    let balancer = network.balancers.remove(0).nat_pool("rdp", 51000, 51119, 3389);
+    network.balancers.push(balancer.single("spare", 2200, None));
+    let mut network = network.share_out(0).migrated(|pool| pool == 1);
+    network.balancers[0].pool_rules[0].ports.pop();
+    let id = network.balancer_id(0);
+    let mut documents = Spelling::Az.spell(&network.saved(0));
+    let place = documents.iter().position(|document| document["id"] == id.as_str()).unwrap();
+    let whole = documents.remove(place);
+    let parts = ["frontendIPConfigurations", "inboundNatRules", "inboundNatPools", "backendAddressPools"];
+    documents.extend(parts.map(|part| whole[part].clone()));
+    let shown = map(&documents);
+    assert_eq!(shown.ways.len(), 3 + 2);
+    let saved = vmssh::azure::save::document(&crate::way::resources(&documents));
+    documents.truncate(0);
+    assert_eq!(map(&[saved]).document, shown.document);
+    documents.extend(Spelling::Az.spell(&network.saved(0)));
+    assert_eq!(map(&documents).document, shown.document);
+}
+
+/// One rule that was shown is not the list of all rules.
+#[test]
+fn a_single_rule_says_nothing_about_others() {
+    let network = pooled("web", &["0", "1"]);
+    let id = network.balancer_id(0);
+    let mut documents = Spelling::Az.spell(&network.saved(0));
+    let place = documents.iter().position(|document| document["id"] == id.as_str()).unwrap();
+    let whole = documents.remove(place);
+    documents.push(whole["inboundNatRules"][0].clone());
+    let shown = map(&documents);
+    assert_eq!(shown.short(), ["1 ?:50000>22"]);
+    assert_eq!(shown.warnings(), ["address-unknown"], "and not: instance 0 has no endpoint");
+    // A list with that one rule is the list of all.
+    let last = documents.len() - 1;
+    let listed = Value::from(vec![documents[last].clone()]);
+    let listed = [&documents[..last], &[listed]].concat();
+    let saved = vmssh::azure::save::document(&crate::way::resources(&listed));
+    for documents in [listed, vec![saved]] {
+        assert_eq!(map(&documents).the("instance-without-port").instances, ["0"]);
+    }
+    documents.push(whole["inboundNatPools"][0].clone());
+    let shown = map(&documents);
+    assert_eq!(shown.short()[..2], ["1 ?:50000>22", "- ?:50001>22"]);
+    assert_eq!(shown.ways.len(), 120, "the other ports of the pool are possible ones");
+    let saved = vmssh::azure::save::document(&crate::way::resources(&documents));
+    assert_eq!(map(&[saved]).document, shown.document);
+}
+
+/// What an az of before version 2 prints of a load balancer that has it.
+#[test]
+fn a_rule_of_version_2_without_any_mapping() {
+    let mut network = crate::cases::ruled(Kind::Uniform, "web", &["0", "1"]);
+    network.balancers[0].pool_rules[0].ports.clear();
+    let shown = map(&Spelling::Az.spell(&network.saved(0)));
+    assert_eq!(shown.warnings(), ["instance-without-port"]);
+    assert_eq!(
+        shown.said[0].message,
+        "load balancer lb has a NAT rule for pool pool, and its document gives no member a port"
+    );
+}
+
 #[test]
 fn power_states_need_the_instance_view_and_private_addresses_the_cards() {
     let lb = ["lb-show.nap-lb", "public-ip-show.nap-lb-ip", "vmss-show"];
