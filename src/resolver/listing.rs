@@ -30,6 +30,7 @@ pub(super) fn entries(question: &Question<'_>, given: &[Entry]) -> Found {
     let mut found = Found::default();
     let mut covered = HashSet::new();
     if let Some(lines) = &question.resources.connection_info {
+        found.findings.extend(contradictions(lines));
         // az asks one load balancer only: where one was not read, it may be that one.
         let by_balancers = given.iter().any(|entry| entry.instance.is_some() && !entry.via.is_own_address());
         let others: Vec<_> = lines.iter().filter(|line| !is_given(line, given)).cloned().collect();
@@ -103,6 +104,22 @@ fn is_given(line: &ConnectionInfoLine, given: &[Entry]) -> bool {
         entry.instance.as_ref() == Some(&line.instance)
             && entry.port == line.port
             && (entry.address.is_none() || line.address.is_none() || entry.address == line.address)
+    })
+}
+
+/// Two lists that say different things about one instance: az prints one endpoint for each.
+fn contradictions(lines: &[ConnectionInfoLine]) -> Option<Finding> {
+    let mut seen = HashSet::new();
+    let mut twice: Vec<_> =
+        lines.iter().filter(|line| !seen.insert(&line.instance)).map(|line| line.instance.clone()).collect();
+    twice.sort();
+    twice.dedup();
+    (!twice.is_empty()).then(|| {
+        let message = format!(
+            "two lists of endpoints contradict each other about {}: they are of two scale sets, or of two times",
+            display_set(&twice)
+        );
+        Finding::new(FindingCode::StaleConnectionInfo, message).hint("leave one of them out").about(twice)
     })
 }
 

@@ -280,6 +280,60 @@ fn a_rule_of_version_2_without_any_mapping() {
 }
 
 #[test]
+fn two_of_azs_lists() {
+    let list = document(POOL, "expected-az.json");
+    let twice = map(&[list.clone(), list.clone()]);
+    assert_eq!(twice.document, map(std::slice::from_ref(&list)).document, "the same list twice is one");
+    let shown = map(&[list, document("04-two-pools-ssh-rdp", "expected-az.json")]);
+    assert_eq!(shown.warnings(), ["stale-connection-info"]);
+    assert_eq!(
+        shown.said[0].message,
+        "two lists of endpoints contradict each other about 0-2: they are of two scale sets, or of two times"
+    );
+}
+
+/// `az network lb address-pool show`: the mappings name their rules, and only these know the rest.
+#[test]
+fn a_backend_pool_alone_tells_ports_and_instances() {
+    let whole = az(RULE, &["lb-show.apiLB"]).remove(0);
+    let shown = map(&[whole["backendAddressPools"][0].clone()]);
+    assert_eq!(shown.short(), ["0 ?:50001>22", "1 ?:50000>22", "4 ?:50003>22", "5 ?:50002>22"]);
+    let way = &shown.ways[0];
+    assert_eq!((way.rule.as_deref(), way.pool.as_deref()), (Some("NatRule"), Some("apiLBBEPool")));
+    assert_eq!((way.frontend.as_deref(), way.idle_timeout_minutes, way.tcp_reset), (None, None, None));
+    assert_eq!(shown.codes(), ["address-unknown"]);
+    assert_eq!(
+        shown.the("address-unknown").message,
+        "the documents do not tell the address of the frontend of \"NatRule\""
+    );
+}
+
+/// The codes that the document names are codes of the program, and its cases are tested.
+#[test]
+fn the_document_names_what_there_is() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/azure.md")).unwrap();
+    let tests = std::fs::read_to_string(root.join("tests/azure/cases.rs")).unwrap();
+    let folders: Vec<_> = std::fs::read_dir(root.join("tests/data/azure/scenarios"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let mut cases = 0;
+    for row in text.lines().filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit()) {
+        let number = &row[2..4];
+        let is_tested = tests.contains(&format!("fn case_{number}_"))
+            || folders.iter().any(|folder| folder.starts_with(&format!("{number}-")));
+        assert!(is_tested, "{row}");
+        let ours = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for code in ours.split('`').skip(1).step_by(2).filter(|word| word.contains('-')) {
+            assert!(vmssh::natmap::FindingCode::ALL.iter().any(|known| known.as_str() == code), "{code}");
+        }
+        cases += 1;
+    }
+    assert_eq!(cases, 30);
+}
+
+#[test]
 fn power_states_need_the_instance_view_and_private_addresses_the_cards() {
     let lb = ["lb-show.nap-lb", "public-ip-show.nap-lb-ip", "vmss-show"];
     let power = |files: &[&str]| {
