@@ -2,6 +2,7 @@
 //! environment, signals, prompts) is here and in `term`; the rules are below.
 
 mod args;
+mod azure;
 mod config;
 mod context;
 mod demo;
@@ -10,6 +11,7 @@ mod error;
 mod exec;
 mod exit;
 mod interrupt;
+mod inventory;
 mod lab;
 mod load;
 mod map;
@@ -17,7 +19,9 @@ mod probe;
 mod prompt;
 mod sign_in;
 mod ssh;
+mod ssh_config;
 mod ui;
+mod view;
 
 use std::{ffi::OsString, process::ExitCode, time::Duration};
 
@@ -34,10 +38,12 @@ use self::{
     error::{Error, Kind},
     exec::ExecArgs,
     exit::Exit,
+    inventory::InventoryArgs,
     lab::LabArgs,
     map::MapArgs,
     probe::ProbeArgs,
     ssh::SshArgs,
+    ssh_config::SshConfigArgs,
 };
 
 /// As in the rest of the family (cargo, gh): headings and names set off, nothing garish.
@@ -97,6 +103,22 @@ enum Verb {
     /// Exit status: 0 all well, 1 some failed, 130 interrupted; on one instance the command's own, or 255
     /// where the session failed.
     Exec(ExecArgs),
+    /// Print the instances as OpenSSH client configuration, for ssh, scp, rsync and git.
+    ///
+    /// `vmssh ssh-config TARGET > ~/.ssh/vmss.conf`, then `ssh -F ~/.ssh/vmss.conf web_3`; or for good with
+    /// `Include vmss.conf` at the top of ~/.ssh/config, and then `ssh web_3`.
+    ///
+    /// A host is called as Azure calls the instance (`web_3`) and `SCALESET-ID` (`web-3`) where nobody else is;
+    /// a second way in to one instance has `-2` behind it. Characters other than letters, digits, `_` and `-`
+    /// become `_`. Host keys are looked up where vmssh files them, under the same names.
+    SshConfig(SshConfigArgs),
+    /// Print the instances as an Ansible inventory: a group by the scale set's name, a host for each instance.
+    ///
+    /// `vmssh inventory TARGET > vmss.yml`, then `ansible -i vmss.yml web -m ping`. Host keys are looked up
+    /// where vmssh files them, under the same names. What is known of an instance is in its variables:
+    /// vmss_instance_id, vmss_vm_id, vmss_power, vmss_private_address, vmss_scale_set, vmss_resource_group.
+    #[command(after_long_help = inventory::SCRIPT)]
+    Inventory(InventoryArgs),
     /// A simulated scale set on loopback, to try things on
     Lab(LabArgs),
     /// Show the main job from start to end on a lab: map, probe, a command on all, a look inside
@@ -173,6 +195,8 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<Exit, Error> {
         Verb::Probe(args) => probe::run(context, &args).await,
         Verb::Ssh(args) => ssh::run(context, args).await,
         Verb::Exec(args) => exec::run(context, args).await,
+        Verb::SshConfig(args) => ssh_config::run(context, &args).await,
+        Verb::Inventory(args) => inventory::run(context, &args).await,
         Verb::Lab(args) => lab::run(context, args).await,
         Verb::Demo => Box::pin(demo::run(context)).await,
     }

@@ -7,12 +7,15 @@
 //!
 //! Reachable on 127.0.0.1 only, and only with the key made for the run.
 
+pub mod azure;
 mod command;
 mod error;
 mod fault;
 mod files;
 mod frontend;
 mod handler;
+mod home;
+mod host_key;
 mod instance;
 mod line;
 mod process;
@@ -26,16 +29,17 @@ use std::{
     sync::Arc,
 };
 
-use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use socket2::SockRef;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use command::Home;
+use azure::{AzureFaultSpec, AzureServer};
 pub use error::LabError;
 pub use fault::{Fault, FaultError, FaultSpec};
 use files::Folder;
 use frontend::Port;
+use home::{computer_name, home, name};
+use host_key::{HostKey, new_key};
 use instance::Instance;
 use process::Processes;
 
@@ -64,6 +68,8 @@ pub struct LabOptions {
     pub faults: Vec<FaultSpec>,
     /// The first frontend port; `None` for any place with room.
     pub base_port: Option<u16>,
+    /// Whether a simulated Azure answers for the lab, and what is wrong with it.
+    pub azure: Option<Vec<AzureFaultSpec>>,
     /// Where the lab's private folder is made.
     pub state_dir: PathBuf,
 }
@@ -73,6 +79,8 @@ pub struct LabOptions {
 #[derive(Debug)]
 pub struct Lab {
     map: NatMap,
+    public_key: String,
+    azure: Option<AzureServer>,
     folder: Folder,
     running: Running,
 }
@@ -104,6 +112,14 @@ impl Lab {
         let host_keys = faults.iter().map(|fault| HostKey::new(*fault)).collect::<Result<Vec<_>, _>>()?;
         let listed: Vec<_> = host_keys.iter().map(|key| key.listed.clone()).collect();
         folder.fill(&key, &ports, &listed)?;
+        let public_key = key.public_key().to_openssh().map_err(LabError::key)?;
+        let azure = match options.azure {
+            Some(faults) => {
+                let world = azure::world_of(azure::Description { ports: &ports, public_key: &public_key });
+                Some(AzureServer::start(world, faults).await.map_err(LabError::Ports)?)
+            }
+            None => None,
+        };
 
         let accepted_key = Arc::new(key.public_key().key_data().clone());
         let mut running = Running::new();
@@ -118,7 +134,7 @@ impl Lab {
             };
             running.add(instance, port)?;
         }
-        Ok(Self { map, folder, running })
+        Ok(Self { map, public_key, azure, folder, running })
     }
 
     /// The NAT map, as it would come from Azure.
@@ -146,16 +162,53 @@ impl Lab {
         &self.folder.known_hosts
     }
 
-    /// What `az vmss list-instance-connection-info` would print about the lab.
+    /// Writes what `az` would print about the lab: [`Lab::connection_info_file`],
+    /// [`Lab::nat_pool_file`] and what is in [`Lab::azure_folder`]. Not done by itself: for a
+    /// thousand instances they are 8 MB, and most labs need none of them.
+    ///
+    /// # Errors
+    /// When they can't be written, or are written already.
+    pub fn write_documents(&self) -> Result<(), LabError> {
+        if let Some(azure) = &self.azure {
+            return self.folder.write_documents(azure.world());
+        }
+        let ports: Vec<_> = self.map.entries.iter().map(|entry| entry.port.get()).collect();
+        let description = azure::Description { ports: &ports, public_key: &self.public_key };
+        self.folder.write_documents(&azure::world_of(description))
+    }
+
+    /// What `az vmss list-instance-connection-info` would print about the lab, once
+    /// [`Lab::write_documents`] wrote it.
     #[must_use]
     pub fn connection_info_file(&self) -> &Path {
         &self.folder.connection_info
     }
 
-    /// What `az network lb inbound-nat-pool show` would print about the lab.
+    /// What `az network lb inbound-nat-pool show` would print about the lab, once
+    /// [`Lab::write_documents`] wrote it.
     #[must_use]
     pub fn nat_pool_file(&self) -> &Path {
         &self.folder.nat_pool
+    }
+
+    /// A folder with what `az` would print about the lab's parts: `vmss-show.json`,
+    /// `vmss-list-instances.json` (with instance views), `vmss-nic-list.json`, `lb-show.json`,
+    /// `public-ip-show.json` and `nsg-show.json`; once [`Lab::write_documents`] wrote it.
+    #[must_use]
+    pub fn azure_folder(&self) -> &Path {
+        &self.folder.azure
+    }
+
+    /// The simulated Azure that answers for the lab, if [`LabOptions::azure`] asked for one.
+    #[must_use]
+    pub fn azure(&self) -> Option<&AzureServer> {
+        self.azure.as_ref()
+    }
+
+    /// The resource group and the scale set's name in the lab's Azure.
+    #[must_use]
+    pub fn group_and_name(&self) -> (&str, &str) {
+        (azure::GROUP, azure::SCALE_SET)
     }
 }
 
@@ -249,78 +302,16 @@ fn map(ports: &[u16]) -> Result<NatMap, LabError> {
     Ok(map)
 }
 
-/// The instance's name in Azure.
-fn name(number: usize) -> String {
-    format!("lab_{number}")
-}
-
-/// The name that the instance knows itself by: prefix and id in base 36, as Uniform scale sets have it.
-fn computer_name(number: usize) -> String {
-    let digit = |place: u32| {
-        let value = number / 36_usize.pow(place) % 36;
-        u32::try_from(value).ok().and_then(|value| char::from_digit(value, 36)).unwrap_or('0')
-    };
-    let digits: String = (0..6).rev().map(digit).collect();
-    format!("lab{}", digits.to_uppercase())
-}
-
-/// Where an instance's commands run, and the environment that a login would give them.
-fn home(folder: &Folder, number: usize) -> Home {
-    let home = folder.path().join(name(number));
-    let computer_name = computer_name(number);
-    let mut path = folder.bin.clone().into_os_string();
-    path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    let env = vec![
-        ("PATH", path),
-        ("HOME", home.clone().into_os_string()),
-        ("USER", USER.into()),
-        ("LOGNAME", USER.into()),
-        ("SHELL", "/bin/sh".into()),
-        ("LANG", "C.UTF-8".into()),
-        ("PS1", format!("{USER}@{computer_name}:$ ").into()),
-        ("VMSSH_LAB_INSTANCE", number.to_string().into()),
-        ("VMSSH_LAB_COMPUTER_NAME", computer_name.into()),
-    ];
-    Home { folder: home, env }
-}
-
-/// The key that an instance has, and the one that known_hosts lists for it.
-struct HostKey {
-    served: PrivateKey,
-    listed: PublicKey,
-}
-
-impl HostKey {
-    fn new(fault: Option<Fault>) -> Result<Self, LabError> {
-        let served = new_key()?;
-        let listed = match fault {
-            Some(Fault::HostKey) => new_key()?.public_key().clone(),
-            _ => served.public_key().clone(),
-        };
-        Ok(Self { served, listed })
-    }
-}
-
-/// Ed25519 is the quickest to make and what new servers have.
-fn new_key() -> Result<PrivateKey, LabError> {
-    PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(LabError::key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn computer_names_count_in_base_36() {
-        let names: Vec<_> = [0, 9, 10, 35, 36, 999].map(computer_name).into();
-        assert_eq!(names, ["lab000000", "lab000009", "lab00000A", "lab00000Z", "lab000010", "lab0000RR"]);
-    }
-
-    #[test]
     fn wrong_options_say_what_is_wrong() {
         let error = |instances, faults: &[&str]| {
             let faults = faults.iter().map(|text| text.parse().unwrap()).collect();
-            let options = LabOptions { instances, faults, base_port: None, state_dir: PathBuf::new() };
+            let options =
+                LabOptions { instances, faults, base_port: None, azure: None, state_dir: PathBuf::new() };
             super::faults(&options).unwrap_err().to_string()
         };
         assert_eq!(error(0, &[]), "a lab has 1 to 1000 instances, not 0");

@@ -5,10 +5,13 @@
 
 pub mod exec;
 mod flat;
+pub mod hosts;
+pub mod inventory;
 pub mod json;
 pub mod map;
 pub mod probe;
 pub mod progress;
 mod spool;
+pub mod ssh_config;
 pub mod summary;
 pub mod table;

@@ -94,6 +94,8 @@ fn what_is_wrong_is_said_with_a_hint_and_the_right_status() {
         (vec!["map", "20.1.2.3:50000", "--address", "20.1.2.4"], 2, vec!["`--address` goes with a document"]),
         (vec!["map", "lab", "--lab-fault", "9=drop"], 2, vec!["there is no instance 9", "hint:"]),
         (vec!["map", "lab", "--lab-fault", "1=fire"], 2, vec!["fire"]),
+        (vec!["lab", "up", "--azure-fault", "drop"], 2, vec!["--azure"]),
+        (vec!["lab", "up", "--azure", "--azure-fault", "fire"], 2, vec!["is not a fault of Azure"]),
         (
             vec!["map", &ports, "7"],
             2,
@@ -155,7 +157,7 @@ fn help_and_version_are_results() {
     let here = Surroundings::new();
     assert!(here.run(&["--version"]).expect_status(0).stdout.starts_with("vmssh "));
     let help = here.run(&["--help"]).expect_status(0);
-    for verb in ["map", "probe", "ssh", "exec", "lab", "demo"] {
+    for verb in ["map", "probe", "ssh", "exec", "ssh-config", "inventory", "lab", "demo"] {
         assert!(help.stdout.contains(verb));
         let own = here.run(&[verb, "--help"]).expect_status(0);
         assert!(own.stdout.contains("Usage: vmssh"), "{verb}");

@@ -18,7 +18,7 @@ use std::{
 };
 
 use vmssh::{
-    lab::{Lab, LabError, LabOptions},
+    lab::{Lab, LabError, LabOptions, azure::AzureFaultSpec},
     natmap::{InstanceSet, Known, Via},
 };
 
@@ -33,12 +33,17 @@ struct Rig {
 
 impl Rig {
     fn new(instances: usize, faults: &[&str]) -> Self {
+        Self::with(instances, faults, None)
+    }
+
+    fn with(instances: usize, faults: &[&str], azure: Option<Vec<AzureFaultSpec>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let options = LabOptions {
             instances,
             faults: faults.iter().map(|text| text.parse().unwrap()).collect(),
             base_port: None,
+            azure,
             state_dir: folder.path().into(),
         };
         let lab = Some(runtime.block_on(Lab::start(options)).unwrap());
@@ -415,6 +420,7 @@ fn the_map_and_the_documents_agree() {
     assert_eq!(names, ["lab_0", "lab_1", "lab_2"]);
     assert!(map.entries.iter().all(|e| e.known == Known::Listed && e.via == Via::NatPool));
 
+    rig.lab().write_documents().unwrap();
     let read = |path: &Path| -> serde_json::Value {
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
     };
@@ -426,6 +432,45 @@ fn the_map_and_the_documents_agree() {
     let ports: Vec<_> = endpoints.iter().map(|e| e.port.get()).collect();
     assert_eq!(pool["frontendPortRangeStart"], *ports.iter().min().unwrap());
     assert_eq!(pool["frontendPortRangeEnd"], *ports.iter().max().unwrap());
+    let balancer = read(&rig.lab().azure_folder().join("lb-show.json"));
+    for (number, port) in ports.iter().enumerate() {
+        assert_eq!(balancer["inboundNatRules"][number]["frontendPort"], *port);
+    }
+    assert!(rig.lab().azure().is_none());
+    assert!(matches!(rig.lab().write_documents(), Err(LabError::Folder { .. })));
+}
+
+#[test]
+fn its_azure_has_the_documents_that_are_written_and_ends_with_it() {
+    let mut rig = Rig::with(2, &[], Some(Vec::new()));
+    let lab = rig.lab();
+    lab.write_documents().unwrap();
+    let azure = lab.azure().unwrap();
+    let address = azure.endpoint().strip_prefix("http://").unwrap().to_owned();
+    let get = |path: &str, header: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nConnection: close\r\n{header}\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        serde_json::from_str::<serde_json::Value>(reply.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    let word = format!("X-IDENTITY-HEADER: {}", azure.identity_header());
+    let token = get("/msi/token?api-version=2019-08-01&resource=https://management.azure.com", &word);
+    let bearer = format!("Authorization: Bearer {}", token["access_token"].as_str().unwrap());
+    let (group, set) = lab.group_and_name();
+    let subscription = azure.world().subscription();
+    let path = format!(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachineScaleSets/{set}/virtualMachines"
+    );
+    let served = get(&format!("{path}?api-version=2024-11-01"), &bearer);
+    let written = std::fs::read_to_string(lab.azure_folder().join("vmss-list-instances.json")).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    for k in 0..2 {
+        assert_eq!(served["value"][k]["properties"]["vmId"], written[k]["vmId"]);
+    }
+    assert_eq!(azure.requests().len(), 2);
+    rig.end();
+    assert_eq!(TcpStream::connect(&address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 
 #[test]
@@ -490,7 +535,8 @@ fn a_lab_can_start_again_on_its_ports_and_not_twice() {
     assert!(rig.run(1, &["true"]).status.success());
     let again = |rig: &Rig| {
         let state_dir = rig.folder.path().into();
-        let options = LabOptions { instances: 1, faults: Vec::new(), base_port: Some(base), state_dir };
+        let options =
+            LabOptions { instances: 1, faults: Vec::new(), base_port: Some(base), azure: None, state_dir };
         rig.runtime.block_on(Lab::start(options))
     };
     let error = again(&rig).unwrap_err();

@@ -80,8 +80,16 @@ const ONLY: &[(&str, &[&str])] = &[
     ("tokio::net", &["net", "ssh", "lab"]),
     ("socket2", &["net", "ssh", "lab"]),
     ("hickory_resolver", &["net"]),
+    // HTTP, and Microsoft's crates with their own idea of an environment.
+    ("reqwest", &["azure"]),
+    ("azure_core", &["azure"]),
+    ("azure_identity", &["azure"]),
     // russh's API breaks with every minor version.
     ("russh", &["ssh", "lab"]),
+    // The lab's Azure is an HTTP server.
+    ("hyper", &["lab"]),
+    ("hyper_util", &["lab"]),
+    ("http_body_util", &["lab"]),
     // What people see is made in one place.
     ("comfy_table", &["report"]),
     ("indicatif", &["report", "cli"]),

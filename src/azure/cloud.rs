@@ -1,7 +1,7 @@
 //! Where the Azure Resource Manager (ARM) is: Azure's clouds, and an address of one's own.
 //!
 //! A token goes to the origin of the [`Service`] and nowhere else: what an answer points to
-//! (`nextLink`, `Location`) is checked by [`Service::follow`].
+//! (`nextLink`, `Location`) must have the same one.
 
 use std::{fmt, str::FromStr};
 
@@ -99,6 +99,21 @@ pub enum ServiceError {
     /// A token would cross the network in clear text.
     #[error("\"{0}\" would get the sign-in's token over plain http")]
     PlainHttp(String),
+}
+
+impl ServiceError {
+    /// The next thing to do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => {
+                "unset AZURE_RESOURCE_MANAGER_ENDPOINT, or make it like `https://management.azure.com`"
+            }
+            Self::PlainHttp(_) => {
+                "give AZURE_RESOURCE_MANAGER_ENDPOINT an https address; plain http is taken on localhost only"
+            }
+        }
+    }
 }
 
 /// An ARM service: where it is, what its tokens are for, and who gives them.

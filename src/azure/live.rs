@@ -73,6 +73,7 @@ pub async fn read(arm: &Arm, set: &ResourceId, depth: Depth, wish: &Wish) -> Res
         set: set.clone(),
         resources: Resources::default(),
         asked: HashSet::new(),
+        wants_cards: depth == Depth::Full,
         failures: Vec::new(),
     };
     let model = asking.model().await?;
@@ -82,7 +83,7 @@ pub async fn read(arm: &Arm, set: &ResourceId, depth: Depth, wish: &Wish) -> Res
         wants.push(Want::Machines { flexible, with_view: depth >= Depth::Identity });
     }
     if depth == Depth::Full {
-        wants.push(Want::Cards { flexible });
+        wants.push(asking.cards(flexible));
         wants.extend(gates(&asking.resources).into_iter().map(Want::Resource));
     }
     if model.has_public_addresses() && !flexible {
@@ -91,7 +92,8 @@ pub async fn read(arm: &Arm, set: &ResourceId, depth: Depth, wish: &Wish) -> Res
     asking.round(wants).await?;
     asking.rounds_of_references(depth).await?;
     if depth < Depth::Full && asking.leaves_open(wish) {
-        asking.round(vec![Want::Cards { flexible }]).await?;
+        asking.wants_cards = true;
+        asking.round(vec![asking.cards(flexible)]).await?;
         asking.rounds_of_references(depth).await?;
     }
     if asking.leaves_open(wish) {
@@ -109,8 +111,8 @@ enum Want {
     Resource(ResourceId),
     /// The instances.
     Machines { flexible: bool, with_view: bool },
-    /// The network cards of the instances: of a Flexible set, of all machines in its group.
-    Cards { flexible: bool },
+    /// Network cards, listed under a path: a Uniform set's, or all of a resource group.
+    Cards(String),
     /// The public addresses of a Uniform set's instances.
     InstanceAddresses,
     /// Load balancers of the subscription that know the instances by their private addresses.
@@ -124,6 +126,8 @@ struct Asking<'a> {
     resources: Resources,
     /// What was asked for, with or without success.
     asked: HashSet<ResourceId>,
+    /// Whether network cards are asked for.
+    wants_cards: bool,
     failures: Vec<ArmError>,
 }
 
@@ -145,6 +149,7 @@ impl Asking<'_> {
             .into_iter()
             .filter(|want| match want {
                 Want::Resource(id) => self.asked.insert(id.clone()),
+                Want::Cards(path) => self.asked.insert(ResourceId::new(path.clone())),
                 _ => true,
             })
             .collect();
@@ -167,13 +172,8 @@ impl Asking<'_> {
                 parse(&body, &what)
             }
             Want::Machines { flexible, with_view } => self.machines(*flexible, *with_view).await,
-            Want::Cards { flexible } => {
-                let path = if *flexible {
-                    self.in_group("Microsoft.Network/networkInterfaces")
-                } else {
-                    self.set.child_list("networkInterfaces")
-                };
-                let items = self.arm.list("the network cards", &path, NETWORK, &[]).await?;
+            Want::Cards(path) => {
+                let items = self.arm.list("the network cards", path, NETWORK, &[]).await?;
                 let mut resources = parse(&Value::Array(items), "the network cards")?;
                 resources.cards_listed = true;
                 Ok(resources)
@@ -204,7 +204,7 @@ impl Asking<'_> {
         let filter = format!("'virtualMachineScaleSet/id' eq '{}'", self.set);
         let path = if flexible {
             query.push(("$filter", filter.as_str()));
-            self.in_group("Microsoft.Compute/virtualMachines")
+            in_group_of(&self.set, "Microsoft.Compute/virtualMachines")
         } else {
             self.set.child_list("virtualMachines")
         };
@@ -217,10 +217,13 @@ impl Asking<'_> {
         Ok(resources)
     }
 
-    fn in_group(&self, namespace_and_type: &str) -> String {
-        let (subscription, group) =
-            (self.set.subscription().unwrap_or_default(), self.set.group().unwrap_or_default());
-        format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/{namespace_and_type}")
+    /// The instances' cards: of a Flexible set, all of its group, as most are there.
+    fn cards(&self, flexible: bool) -> Want {
+        Want::Cards(if flexible {
+            in_group_of(&self.set, CARDS)
+        } else {
+            self.set.child_list("networkInterfaces")
+        })
     }
 
     /// What could not be read: findings name it, and a map without any way in fails with it.
@@ -228,7 +231,7 @@ impl Asking<'_> {
         let id = match want {
             Want::Resource(id) => id.clone(),
             Want::Machines { .. } => self.set.child("virtualMachines", "*"),
-            Want::Cards { .. } => self.set.child("networkInterfaces", "*"),
+            Want::Cards(_) => self.set.child("networkInterfaces", "*"),
             Want::InstanceAddresses => self.set.child("publicIPAddresses", "*"),
             // Looked at on the chance only; nobody said that there is one.
             Want::Balancers => return,
@@ -252,10 +255,14 @@ impl Asking<'_> {
                 wanted.extend(gates(&self.resources));
             }
             wanted.retain(|id| !self.asked.contains(id));
-            if wanted.is_empty() {
+            let mut wants: Vec<_> = wanted.into_iter().map(Want::Resource).collect();
+            if self.wants_cards {
+                wants.extend(groups_of_missing_cards(&self.resources).into_iter().map(Want::Cards));
+            }
+            if wants.is_empty() {
                 break;
             }
-            self.round(wanted.into_iter().map(Want::Resource).collect()).await?;
+            self.round(wants).await?;
         }
         Ok(())
     }
@@ -274,6 +281,26 @@ impl Asking<'_> {
 fn has_unreached(map: &NatMap) -> bool {
     let reached: HashSet<_> = map.entries.iter().filter_map(|entry| entry.instance.as_ref()).collect();
     map.instance_ids().any(|id| !reached.contains(id))
+}
+
+const CARDS: &str = "Microsoft.Network/networkInterfaces";
+
+/// The path under which all resources of a type in a resource's group are listed.
+fn in_group_of(id: &ResourceId, namespace_and_type: &str) -> String {
+    let (subscription, group) = (id.subscription().unwrap_or_default(), id.group().unwrap_or_default());
+    format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/{namespace_and_type}")
+}
+
+/// Lists of the groups that hold cards of the instances which no list had yet.
+fn groups_of_missing_cards(resources: &Resources) -> Vec<String> {
+    let known: HashSet<_> = resources.cards.iter().map(|card| &card.id).collect();
+    let cards = resources.machines.iter().flat_map(|machine| &machine.cards);
+    let missing = cards.filter(|card| card.kind() == Some(Kind::Card) && !known.contains(card));
+    let lists: HashSet<_> = missing
+        .filter(|card| card.up_to("virtualMachineScaleSets").is_none())
+        .map(|card| ResourceId::new(in_group_of(card, CARDS)))
+        .collect();
+    lists.into_iter().map(|id| id.to_string()).collect()
 }
 
 /// Reads a body of Azure's.

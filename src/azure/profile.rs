@@ -132,6 +132,12 @@ impl Profile {
         serde_json::from_slice(bytes)
     }
 
+    /// The ids of all subscriptions.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        self.subscriptions.iter().map(|subscription| subscription.id.clone()).collect()
+    }
+
     /// The default subscription in a cloud, or in any.
     #[must_use]
     pub fn default_in(&self, cloud: Option<Cloud>) -> Option<&Subscription> {

@@ -26,6 +26,26 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// The next thing to do.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Name => {
+                "is there a network, and does its name server work? behind a proxy, set HTTPS_PROXY"
+            }
+            Self::Refused | Self::Unreachable | Self::Other => {
+                "is there a way to it from here? behind a proxy, set HTTPS_PROXY"
+            }
+            Self::Proxy => "see that HTTPS_PROXY is right and lets this host through",
+            Self::Tls => {
+                "install the system's certificates (`apt install ca-certificates`), or name those of a proxy that opens TLS with SSL_CERT_FILE"
+            }
+            Self::Dropped | Self::Silent => {
+                "try again; a proxy or firewall that ends connections looks like this"
+            }
+        }
+    }
+
     /// Whether it may well be gone at the next try.
     pub(super) fn is_passing(self) -> bool {
         matches!(self, Self::Dropped | Self::Silent)

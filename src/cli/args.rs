@@ -3,6 +3,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::azure::AzureArgs;
 use crate::{
     lab::FaultSpec,
     natmap::{BackendPort, Host, InstanceSet},
@@ -52,6 +53,8 @@ pub(super) struct TargetArgs {
     /// Which scale set, where saved documents speak of several
     #[arg(long, value_name = "NAME")]
     pub(super) scale_set: Option<String>,
+    #[command(flatten)]
+    pub(super) azure: AzureArgs,
     #[command(flatten)]
     pub(super) lab: LabShape,
 }

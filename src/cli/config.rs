@@ -2,6 +2,10 @@
 
 use std::{env, path::PathBuf};
 
+use secrecy::SecretString;
+
+use crate::azure::credential::SignIn;
+
 /// The user's surroundings.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Config {
@@ -21,12 +25,24 @@ pub(super) struct Config {
     pub(super) no_color: bool,
     /// Where temporary folders go.
     pub(super) temp_dir: PathBuf,
+    /// What it says about Azure.
+    pub(super) azure: AzureConfig,
+}
+
+/// The variables that Azure's tools share.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AzureConfig {
+    /// Another address of the resource manager (`AZURE_RESOURCE_MANAGER_ENDPOINT`).
+    pub(super) endpoint: Option<String>,
+    /// The Azure CLI's folder (`AZURE_CONFIG_DIR`, else `~/.azure`).
+    pub(super) cli_folder: Option<PathBuf>,
+    /// How to sign in.
+    pub(super) sign_in: SignIn,
 }
 
 impl Config {
     /// Reads the environment.
     pub(super) fn from_env() -> Self {
-        let text = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let own = directories::ProjectDirs::from("", "", "vmssh");
         Self {
             // The system's word, as ssh has it: cron and containers set no USER.
@@ -41,6 +57,33 @@ impl Config {
                 .collect(),
             no_color: text("NO_COLOR").is_some(),
             temp_dir: env::temp_dir(),
+            azure: AzureConfig::from_env(),
         }
     }
+}
+
+impl AzureConfig {
+    fn from_env() -> Self {
+        let secret = |name: &str| text(name).map(SecretString::from);
+        let home = || Some(directories::BaseDirs::new()?.home_dir().join(".azure"));
+        Self {
+            endpoint: text("AZURE_RESOURCE_MANAGER_ENDPOINT"),
+            cli_folder: text("AZURE_CONFIG_DIR").map(Into::into).or_else(home),
+            sign_in: SignIn {
+                tenant_id: text("AZURE_TENANT_ID"),
+                client_id: text("AZURE_CLIENT_ID"),
+                client_secret: secret("AZURE_CLIENT_SECRET"),
+                federated_token_file: text("AZURE_FEDERATED_TOKEN_FILE").map(Into::into),
+                authority_host: text("AZURE_AUTHORITY_HOST"),
+                identity_endpoint: text("IDENTITY_ENDPOINT"),
+                identity_header: secret("IDENTITY_HEADER"),
+                ..SignIn::default()
+            },
+        }
+    }
+}
+
+/// A variable's value; an empty one is none.
+fn text(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -5,7 +5,13 @@ use std::{error::Error as StdError, io};
 
 use super::exit::Exit;
 use crate::{
-    azure::saved::{Problem, SavedError},
+    azure::{
+        arm::ArmError,
+        cloud::ServiceError,
+        live::LiveError,
+        profile::ProfileError,
+        saved::{Problem, SavedError},
+    },
     event::Failure,
     lab::LabError,
     natmap::SelectError,
@@ -142,6 +148,17 @@ impl From<SavedError> for Error {
     }
 }
 
+impl From<LiveError> for Error {
+    fn from(error: LiveError) -> Self {
+        match error {
+            LiveError::Arm(error) => error.into(),
+            LiveError::Document { .. } => Self::from_chain(Kind::Target, &error).hint(
+                "look at what az gets: `az vmss show`, `az network lb show`; saved, `@FILE` takes it as well",
+            ),
+        }
+    }
+}
+
 impl From<ResolveError> for Error {
     fn from(error: ResolveError) -> Self {
         let hint = match &error {
@@ -155,6 +172,25 @@ impl From<ResolveError> for Error {
             }
         };
         Self::from_chain(Kind::Target, &error).hint(hint)
+    }
+}
+
+impl From<ArmError> for Error {
+    fn from(error: ArmError) -> Self {
+        let hint = error.hint();
+        Self::from_chain(Kind::Target, &error).hints(hint)
+    }
+}
+
+impl From<ProfileError> for Error {
+    fn from(error: ProfileError) -> Self {
+        Self::from_chain(Kind::Target, &error).hint(error.hint())
+    }
+}
+
+impl From<ServiceError> for Error {
+    fn from(error: ServiceError) -> Self {
+        Self::from_chain(Kind::Target, &error).hint(error.hint())
     }
 }
 

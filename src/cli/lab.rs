@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{args::lab_size, context::Context, error::Error, exit::Exit};
 use crate::{
-    lab::{FaultSpec, Lab, LabOptions},
+    lab::{FaultSpec, Lab, LabOptions, azure::AzureFaultSpec},
     report,
 };
 
@@ -34,13 +34,26 @@ pub(super) struct LabUpArgs {
     /// The first frontend port [default: a free range]
     #[arg(long, value_name = "PORT")]
     pub(super) port: Option<u16>,
+    /// Answer for the lab as Azure would, on a port of its own
+    #[arg(long)]
+    pub(super) azure: bool,
+    /// What is wrong with that Azure: throttle, slow=3s, forbidden=networkSecurityGroups, throttle=5s,3x,loadBalancers;
+    /// throttle|slow|broken|html|forbidden|unavailable|drop|expired
+    #[arg(long, value_name = "FAULT", requires = "azure")]
+    pub(super) azure_fault: Vec<AzureFaultSpec>,
 }
 
 pub(super) async fn run(context: &Context, args: LabArgs) -> Result<Exit, Error> {
-    let LabVerb::Up(LabUpArgs { instances, fault, port }) = args.verb;
-    let options =
-        LabOptions { instances, faults: fault, base_port: port, state_dir: context.config.temp_dir.clone() };
+    let LabVerb::Up(args) = args.verb;
+    let options = LabOptions {
+        instances: args.instances,
+        faults: args.fault,
+        base_port: args.port,
+        azure: args.azure.then_some(args.azure_fault),
+        state_dir: context.config.temp_dir.clone(),
+    };
     let lab = context.lab(|| options).await?;
+    lab.write_documents()?;
     context.ui.write(|out| {
         report::map::write_table(out, lab.map())?;
         write_use(out, &lab)
@@ -69,7 +82,21 @@ fn write_use(out: &mut dyn Write, lab: &Lab) -> std::io::Result<()> {
             first.port
         )?;
     }
-    Ok(())
+    write_azure_use(out, lab)
+}
+
+/// Says how the lab is asked for as from Azure: by the variables of a managed identity.
+fn write_azure_use(out: &mut dyn Write, lab: &Lab) -> std::io::Result<()> {
+    let Some(azure) = lab.azure() else { return Ok(()) };
+    let (group, name) = lab.group_and_name();
+    writeln!(
+        out,
+        "  export AZURE_RESOURCE_MANAGER_ENDPOINT={} IDENTITY_ENDPOINT={} IDENTITY_HEADER={}",
+        azure.endpoint(),
+        azure.identity_endpoint(),
+        azure.identity_header()
+    )?;
+    writeln!(out, "  vmssh map {group}/{name} --subscription {}", azure.world().subscription())
 }
 
 /// A path as a shell takes it.

@@ -4,18 +4,22 @@ use std::{io, sync::Arc};
 
 use super::{
     args::{LabShape, TargetArgs},
+    azure::{self, Azure},
     context::Context,
     error::{Error, Kind},
 };
 use crate::{
     azure::{
         Depth,
+        arm::{Arm, ArmErrorKind, Missing},
+        live::{self, LiveError},
+        near,
         saved::{self, SavedError},
     },
     lab::{Lab, LabOptions},
     natmap::{BackendPort, Finding, NatMap, Severity},
     resolver::{self, Choice, Wish},
-    resource::Resources,
+    resource::{ResourceId, Resources},
     target::{ScaleSetTarget, Target},
 };
 
@@ -60,16 +64,54 @@ pub(super) async fn load(context: &Context, args: &TargetArgs, wanted: Wanted) -
             let read = tokio::task::spawn_blocking(|| saved::read(io::stdin().lock(), "standard input"));
             context.unless_interrupted(document(read)).await?
         }
-        Target::Azure(set) => return Err(not_live(set, wanted)),
+        Target::Azure(set) => return context.unless_interrupted(live(context, args, set, wanted)).await,
     };
-    let wish = Wish {
-        scale_set: args.scale_set.clone().map(Choice::Name),
+    let wish = wish(args, wanted, args.scale_set.clone().map(Choice::Name));
+    let map = resolver::resolve(&resources, &wish)?;
+    Ok(Loaded { map, lab: None, resources: Some(resources) })
+}
+
+fn wish(args: &TargetArgs, wanted: Wanted, scale_set: Option<Choice>) -> Wish {
+    Wish {
+        scale_set,
         address: args.address.clone(),
         backend_port: wanted.backend_port,
         keepalive: crate::ssh::KEEPALIVE,
+    }
+}
+
+/// Asks Azure. A map without any way in, because something could not be read, is no map.
+async fn live(
+    context: &Context,
+    args: &TargetArgs,
+    set: &ScaleSetTarget,
+    wanted: Wanted,
+) -> Result<Loaded, Error> {
+    let Azure { arm, subscription } = azure::connect(context, &args.azure, set.subscription.as_deref())?;
+    let id =
+        ResourceId::of(&subscription, &set.group, "Microsoft.Compute/virtualMachineScaleSets", &set.name);
+    let wish = wish(args, wanted, Some(Choice::Id(id.clone())));
+    let answer = match live::read(&arm, &id, wanted.depth, &wish).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(not_found(&arm, &id, error).await),
     };
-    let map = resolver::resolve(&resources, &wish)?;
-    Ok(Loaded { map, lab: None, resources: Some(resources) })
+    let map = resolver::resolve(&answer.resources, &wish)?;
+    match answer.failures.into_iter().next() {
+        Some(failure) if map.entries.is_empty() => Err(failure.into()),
+        _ => Ok(Loaded { map, lab: None, resources: Some(answer.resources) }),
+    }
+}
+
+/// Adds what may have been meant to the error about a scale set that is not there.
+async fn not_found(arm: &Arm, id: &ResourceId, error: LiveError) -> Error {
+    let is_missing = matches!(
+        &error,
+        LiveError::Arm(error)
+            if matches!(error.kind(), ArmErrorKind::NotFound(Missing::Group | Missing::Resource))
+    );
+    let near = if is_missing { near::scale_sets(arm, id).await.unwrap_or_default() } else { Vec::new() };
+    let error = Error::from(error);
+    if near.is_empty() { error } else { error.hint(format!("there is {}", near.join(", "))) }
 }
 
 /// An option that would have no effect is a misunderstanding.
@@ -102,18 +144,9 @@ fn lab_options(context: &Context, shape: &LabShape) -> LabOptions {
         instances: shape.lab_instances.unwrap_or(LAB_INSTANCES),
         faults: shape.lab_fault.clone(),
         base_port: None,
+        azure: None,
         state_dir: context.config.temp_dir.clone(),
     }
-}
-
-fn not_live(set: &ScaleSetTarget, _wanted: Wanted) -> Error {
-    Error::new(
-        Kind::Target,
-        format!(
-            "\"{}/{}\" would be asked from Azure, and this version does not ask Azure yet",
-            set.group, set.name
-        ),
-    )
 }
 
 /// Says on stderr what a map's findings are; the JSON form has them itself.

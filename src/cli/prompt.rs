@@ -69,7 +69,7 @@ impl Prompt for TerminalPrompt {
 
 /// What the person needs to know to decide.
 fn write_new_key(out: &mut dyn Write, new: &NewHostKey) -> io::Result<()> {
-    writeln!(out, "The host key of {} is not known.", new.name)?;
+    writeln!(out, "The host key of {} is not known.", new.label)?;
     writeln!(out, "  {} {}", new.key_type, new.fingerprint)?;
     for known in &new.other_types {
         writeln!(out, "  Known for it is another type: {} at {}", known.fingerprint, known.place())?;

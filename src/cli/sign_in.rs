@@ -23,7 +23,8 @@ const DEFAULT_CONNECT_TIMEOUT: &str = "10s";
 /// How to sign in.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SignInArgs {
-    /// The user to sign in as; also as USER@TARGET [default: your own name]
+    /// The user to sign in as; also as USER@TARGET [default: the scale set's administrator where Azure tells it, else
+    /// your own name]
     #[arg(short = 'l', long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Signing in")]
     pub(super) user: Option<String>,
     /// A private key file; tried first, before the agent's and the default keys
@@ -93,7 +94,7 @@ pub(super) async fn client(
             HostKeys::AcceptNew => HostKeyPolicy::AcceptNew,
             HostKeys::Strict => HostKeyPolicy::Strict,
         },
-        known_hosts: known_hosts(context, args, loaded)?,
+        known_hosts: known_hosts(context, args.known_hosts.as_ref(), loaded)?,
         connect_timeout: args.connect_timeout,
     };
     Ok(Client::new(options, Resolver::new(Family::Any), prompt).await?)
@@ -104,6 +105,8 @@ fn user(context: &Context, target: &TargetArgs, args: &SignInArgs, loaded: &Load
         .clone()
         .or_else(|| target.target.user.clone())
         .or_else(|| loaded.lab.as_ref().map(|lab| lab.user().to_owned()))
+        // The one user that Azure made there: likelier than one's own name here.
+        .or_else(|| loaded.map.admin_username.clone())
         .or_else(|| context.config.user.clone())
         .ok_or_else(|| {
             Error::new(Kind::Usage, "there is no user name to sign in as").hint("give one: `-l NAME`")
@@ -138,9 +141,13 @@ fn keys(
     }
 }
 
-fn known_hosts(context: &Context, args: &SignInArgs, loaded: &Loaded) -> Result<KnownHostsFiles, Error> {
-    let only =
-        args.known_hosts.clone().or_else(|| loaded.lab.as_ref().map(|lab| lab.known_hosts_file().to_owned()));
+/// The files of known host keys: the given one, the lab's or vmssh's own with OpenSSH's.
+pub(super) fn known_hosts(
+    context: &Context,
+    given: Option<&PathBuf>,
+    loaded: &Loaded,
+) -> Result<KnownHostsFiles, Error> {
+    let only = given.cloned().or_else(|| loaded.lab.as_ref().map(|lab| lab.known_hosts_file().to_owned()));
     if let Some(own) = only {
         return Ok(KnownHostsFiles { own, also: Vec::new() });
     }

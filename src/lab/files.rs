@@ -10,10 +10,10 @@ use russh::keys::{
     PrivateKey, PublicKey,
     ssh_key::{self, LineEnding},
 };
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::LabError;
+use super::{LabError, azure};
 
 /// Attempts to remove the folder: a process that is being killed may still put a file in.
 const REMOVE_TRIES: usize = 10;
@@ -30,6 +30,7 @@ pub(super) struct Folder {
     pub(super) known_hosts: PathBuf,
     pub(super) connection_info: PathBuf,
     pub(super) nat_pool: PathBuf,
+    pub(super) azure: PathBuf,
 }
 
 impl Folder {
@@ -41,8 +42,9 @@ impl Folder {
             bin: path.join("bin"),
             key: path.join("id_ed25519"),
             known_hosts: path.join("known_hosts"),
-            connection_info: path.join("connection-info.json"),
-            nat_pool: path.join("nat-pool.json"),
+            connection_info: path.join(azure::CONNECTION_INFO),
+            nat_pool: path.join(azure::NAT_POOL),
+            azure: path.join(azure::FOLDER),
             path,
         };
         folder.make_bin().map_err(error)?;
@@ -76,7 +78,7 @@ impl Folder {
         &self.path
     }
 
-    /// Writes the key, the listing of host keys and the documents that `az` would print.
+    /// Writes the key and the listing of host keys.
     pub(super) fn fill(
         &self,
         key: &PrivateKey,
@@ -85,15 +87,20 @@ impl Folder {
     ) -> Result<(), LabError> {
         let key = key.to_openssh(LineEnding::LF).map_err(LabError::key)?;
         let known_hosts = known_hosts(ports, host_keys).map_err(LabError::key)?;
-        let connection_info = pretty(&connection_info(ports));
-        let nat_pool = pretty(&nat_pool(ports));
-        for (path, content) in [
-            (&self.key, key.as_bytes()),
-            (&self.known_hosts, known_hosts.as_bytes()),
-            (&self.connection_info, connection_info.as_bytes()),
-            (&self.nat_pool, nat_pool.as_bytes()),
-        ] {
+        for (path, content) in [(&self.key, key.as_bytes()), (&self.known_hosts, known_hosts.as_bytes())] {
             write(path, 0o600, content).map_err(|source| LabError::Folder { path: path.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the documents that `az` would print.
+    pub(super) fn write_documents(&self, world: &azure::World) -> Result<(), LabError> {
+        make_private_folder(&self.azure)
+            .map_err(|source| LabError::Folder { path: self.azure.clone(), source })?;
+        for (name, document) in azure::printed(world) {
+            let path = self.path.join(name);
+            let written = write(&path, 0o600, pretty(&document).as_bytes());
+            written.map_err(|source| LabError::Folder { path, source })?;
         }
         Ok(())
     }
@@ -139,55 +146,7 @@ fn known_hosts(ports: &[u16], host_keys: &[PublicKey]) -> ssh_key::Result<String
     ports.iter().zip(host_keys).map(line).collect()
 }
 
-/// What `az vmss list-instance-connection-info` prints.
-fn connection_info(ports: &[u16]) -> Value {
-    let line = |(k, port): (usize, &u16)| (format!("instance {k}"), format!("127.0.0.1:{port}").into());
-    Value::Object(ports.iter().enumerate().map(line).collect::<Map<_, _>>())
-}
-
-/// What `az network lb inbound-nat-pool show` prints. Where the ports are not contiguous, the pool
-/// has some that lead nowhere, as real pools have.
-fn nat_pool(ports: &[u16]) -> Value {
-    const BALANCER: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/lab-rg\
-                            /providers/Microsoft.Network/loadBalancers/lab-lb";
-    json!({
-        "backendPort": 22,
-        "enableFloatingIP": false,
-        "enableTcpReset": false,
-        "etag": "W/\"00000000-0000-0000-0000-000000000000\"",
-        "frontendIPConfiguration": {
-            "id": format!("{BALANCER}/frontendIPConfigurations/lab-fe"),
-            "resourceGroup": "lab-rg",
-        },
-        "frontendPortRangeEnd": ports.iter().max(),
-        "frontendPortRangeStart": ports.iter().min(),
-        "id": format!("{BALANCER}/inboundNatPools/ssh"),
-        "idleTimeoutInMinutes": 4,
-        "name": "ssh",
-        "protocol": "Tcp",
-        "provisioningState": "Succeeded",
-        "resourceGroup": "lab-rg",
-        "type": "Microsoft.Network/loadBalancers/inboundNatPools",
-    })
-}
-
 /// As `az` prints it: two spaces, and a line feed at the end.
 fn pretty(document: &Value) -> String {
     format!("{document:#}\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn documents_look_like_those_of_az() {
-        assert_eq!(
-            pretty(&connection_info(&[50000, 50007])),
-            "{\n  \"instance 0\": \"127.0.0.1:50000\",\n  \"instance 1\": \"127.0.0.1:50007\"\n}\n"
-        );
-        let pool = nat_pool(&[50007, 50000]);
-        assert_eq!(pool["frontendPortRangeStart"], 50000);
-        assert_eq!(pool["frontendPortRangeEnd"], 50007);
-    }
 }

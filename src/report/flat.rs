@@ -15,11 +15,19 @@ pub(super) fn write_csv<R: Serialize>(out: &mut dyn Write, rows: &[R]) -> io::Re
         let mut fields = Vec::new();
         flatten("", serde_json::to_value(row)?, &mut fields);
         if place == 0 {
-            csv.write_record(fields.iter().map(|(name, _)| name))?;
+            csv.write_record(fields.iter().map(|(name, _)| name)).map_err(io_error)?;
         }
-        csv.write_record(fields.iter().map(|(_, value)| value))?;
+        csv.write_record(fields.iter().map(|(_, value)| value)).map_err(io_error)?;
     }
     csv.flush()
+}
+
+/// The writer's own error: the crate's conversion hides its kind, and a closed pipe is an end.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 fn flatten(name: &str, value: Value, fields: &mut Vec<(String, String)>) {
@@ -43,6 +51,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_closed_pipe_stays_one() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        // More than the writer keeps to itself.
+        let rows = vec![json!({"id": "x".repeat(1000)}); 100];
+        assert_eq!(write_csv(&mut Closed, &rows).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
 
     #[test]
     fn inner_fields_become_columns() {

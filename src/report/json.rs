@@ -13,9 +13,17 @@ use crate::clean::is_steering;
 /// # Errors
 /// When `out` fails.
 pub fn write_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Escaping(CompactFormatter));
-    value.serialize(&mut serializer)?;
+    write(out, value)?;
     writeln!(out)
+}
+
+/// Writes a value without an end of line.
+///
+/// # Errors
+/// When `out` fails.
+pub fn write(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Escaping(CompactFormatter));
+    Ok(value.serialize(&mut serializer)?)
 }
 
 /// The compact form, with steering characters as `\u009b`.

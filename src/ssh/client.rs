@@ -121,12 +121,14 @@ impl Client {
         tracing::debug!(%endpoint, "connected");
 
         let name = server_name(endpoint);
-        let server = name.alias.clone();
+        let label = label(endpoint);
+        let server = label.clone();
         let config = Arc::new(config(&self.shared.known_hosts.types(&name)));
         let ending = Ending::default();
         let watch = Watch {
             shared: self.shared.clone(),
             name,
+            label,
             limit: limit.clone(),
             checking_key: progress.checking_key.clone(),
             ending: ending.clone(),
@@ -167,6 +169,16 @@ fn read_files(options: &ClientOptions) -> Result<Files, ClientError> {
         }
     }
     Ok((known_hosts, identities, notes))
+}
+
+/// What people call the server: where its key is filed under a GUID, the instance and where it was dialled
+/// as well.
+fn label(endpoint: &Endpoint) -> String {
+    let alias = endpoint.host_key_alias();
+    match (&endpoint.vm_id, &endpoint.instance) {
+        (Some(_), Some(instance)) => format!("instance {instance} at {endpoint} ({alias})"),
+        _ => alias.to_string(),
+    }
 }
 
 fn server_name(endpoint: &Endpoint) -> ServerName {

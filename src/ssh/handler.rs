@@ -57,6 +57,8 @@ const SILENT: &str = "the instance hangs or was stopped, or the way there is cut
 pub(super) struct Watch {
     pub(super) shared: Arc<Shared>,
     pub(super) name: ServerName,
+    /// What people call it: the alias alone may be a GUID.
+    pub(super) label: String,
     pub(super) limit: Arc<Limit>,
     /// Set while the host key is being checked.
     pub(super) checking_key: Arc<AtomicBool>,
@@ -93,6 +95,7 @@ impl Watch {
     fn shown(&self, key: &PublicKey) -> NewHostKey {
         NewHostKey {
             name: self.name.alias.clone(),
+            label: self.label.clone(),
             key_type: key.algorithm().to_string(),
             fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
             other_types: Vec::new(),
@@ -136,7 +139,7 @@ impl Watch {
     ) -> Result<(), Failure> {
         let (shared, name, key) = (self.shared.clone(), self.name.clone(), key.clone());
         let filing = tokio::task::spawn_blocking(move || shared.known_hosts.file(&name, &key, &decided_on));
-        let alias = &self.name.alias;
+        let label = &self.label;
         self.shared.person.note(match filing.await {
             Ok(Filing::Done) => host_key::filed(&shown),
             Ok(Filing::Overtaken(status)) => {
@@ -147,9 +150,9 @@ impl Watch {
                 };
             }
             Ok(Filing::Unwritten(file, error)) => {
-                format!("host key of {alias} can't be filed in {}: {error}", file.display())
+                format!("host key of {label} can't be filed in {}: {error}", file.display())
             }
-            Err(error) => format!("host key of {alias} can't be filed: {error}"),
+            Err(error) => format!("host key of {label} can't be filed: {error}"),
         });
         Ok(())
     }

@@ -74,6 +74,8 @@ pub(super) enum HostKeyStatus {
 pub struct NewHostKey {
     /// The name under which it would be filed: `[20.1.2.3]:50000`.
     pub name: String,
+    /// What people call the server: the same, or the instance where the name is a GUID.
+    pub label: String,
     /// Its type: `ssh-ed25519`.
     pub key_type: String,
     /// `SHA256:...`, as `ssh-keygen -l` prints it.
@@ -160,7 +162,7 @@ fn unknown(shown: &NewHostKey) -> Failure {
 /// What is said when a key was filed. Nobody was asked; that it is not this machine's alone is said
 /// here.
 pub(super) fn filed(shown: &NewHostKey) -> String {
-    let note = format!("host key of {} filed: {}", shown.name, shown.fingerprint);
+    let note = format!("host key of {} filed: {}", shown.label, shown.fingerprint);
     let Some((first, others)) = shown.same_key.split_first() else { return note };
     let first = first.names.as_deref().map_or_else(|| first.place(), quote);
     // An image may have made hundreds.
@@ -204,6 +206,7 @@ mod tests {
     fn shown() -> NewHostKey {
         NewHostKey {
             name: "[20.1.2.3]:50000".into(),
+            label: "[20.1.2.3]:50000".into(),
             key_type: "ssh-ed25519".into(),
             fingerprint: "SHA256:new".into(),
             other_types: Vec::new(),

@@ -1,10 +1,7 @@
 //! What to do about a question that Azure did not answer. Parts of commands that come out of an answer
 //! are put in only if they look as they should: someone will paste them into a shell.
 
-use super::{
-    super::transport::Trouble,
-    error::{ArmError, ArmErrorKind, Missing, Reason, Refused},
-};
+use super::error::{ArmError, ArmErrorKind, Missing, Reason, Refused};
 use crate::clean::clean_line;
 
 pub(super) fn hint(error: &ArmError) -> Option<String> {
@@ -12,12 +9,12 @@ pub(super) fn hint(error: &ArmError) -> Option<String> {
     let subscription = of_path("subscriptions").unwrap_or_else(|| "SUBSCRIPTION".into());
     let group = of_path("resourceGroups").unwrap_or_else(|| "GROUP".into());
     Some(match error.kind() {
-        ArmErrorKind::SignIn => match &error.reason {
+        ArmErrorKind::SignIn => match &*error.reason {
             Reason::SignIn(sign_in) => sign_in.hint().into(),
             _ => return None,
         },
         ArmErrorKind::Unauthorized => unauthorized(error.code()),
-        ArmErrorKind::Forbidden => match &error.reason {
+        ArmErrorKind::Forbidden => match &*error.reason {
             Reason::Refused(refused) => forbidden(refused),
             _ => return None,
         },
@@ -34,7 +31,7 @@ pub(super) fn hint(error: &ArmError) -> Option<String> {
             "other programs that ask this subscription use up its requests; try again in some minutes".into()
         }
         ArmErrorKind::Server => "try again in some minutes; https://azure.status.microsoft says what is broken".into(),
-        ArmErrorKind::Network(trouble) => network(trouble).into(),
+        ArmErrorKind::Network(trouble) => trouble.hint().into(),
         ArmErrorKind::NotArm => {
             "something between here and Azure answers in its place: see HTTPS_PROXY and NO_PROXY, or the sign-in page of the network".into()
         }
@@ -69,22 +66,6 @@ fn forbidden(refused: &Refused) -> String {
     format!(
         "let an owner give it: `az role assignment create --assignee {who} --role {role} --scope {scope}`; it takes effect after some minutes, at the next sign-in"
     )
-}
-
-fn network(trouble: Trouble) -> &'static str {
-    match trouble {
-        Trouble::Name => "is there a network, and does its name server work? behind a proxy, set HTTPS_PROXY",
-        Trouble::Refused | Trouble::Unreachable | Trouble::Other => {
-            "is there a way to the internet from here? behind a proxy, set HTTPS_PROXY"
-        }
-        Trouble::Proxy => "see that HTTPS_PROXY is right and lets this host through",
-        Trouble::Tls => {
-            "install the system's certificates (`apt install ca-certificates`), or name those of a proxy that opens TLS with SSL_CERT_FILE"
-        }
-        Trouble::Dropped | Trouble::Silent => {
-            "try again; a proxy or firewall that ends connections looks like this"
-        }
-    }
 }
 
 /// The action and scope of ARM's message of an `AuthorizationFailed`: "… does not have authorization to

@@ -11,7 +11,7 @@ use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{super::transport, APP_SERVICE, SignInError, is_near};
+use super::{super::transport, APP_SERVICE, SignInError, way::is_near};
 
 const API_VERSION: &str = "2019-08-01";
 /// The endpoint is on the same machine or its link.
@@ -37,7 +37,7 @@ pub(super) async fn token(
     url.query_pairs_mut()
         .extend_pairs([("api-version", API_VERSION), ("resource", resource)])
         .extend_pairs(client.map(|client| ("client_id", client)));
-    let network = |error: reqwest::Error| SignInError::network(APP_SERVICE, &error.without_url());
+    let network = |error: reqwest::Error| SignInError::network(APP_SERVICE, &error);
     let http = transport::client(CONNECT, limit, is_near(endpoint)).map_err(network)?;
     let request = http.get(url).header("X-IDENTITY-HEADER", header.expose_secret());
     let mut response = request.send().await.map_err(network)?;

@@ -1,8 +1,11 @@
-use std::{error::Error as StdError, time::Duration};
+use std::time::Duration;
 
 use thiserror::Error;
 
-use super::super::transport;
+use super::{
+    super::transport::{self, Trouble},
+    CLI,
+};
 use crate::clean::clean_line;
 
 /// Entra's messages have up to 300 characters before the trace ids; more is not for a terminal.
@@ -48,8 +51,11 @@ impl SignInError {
 
     /// The time limit is over.
     pub(super) fn late(way: &'static str, limit: Duration) -> Self {
-        let problem = format!("no answer within {} s", limit.as_secs_f32());
-        Self::new(way, &problem, "try again; `az account get-access-token` shows whether az is as slow")
+        let hint = match way {
+            CLI => "try again; `az account get-access-token` shows whether az itself is that slow",
+            _ => Trouble::Silent.hint(),
+        };
+        Self::new(way, &format!("no answer within {} s", limit.as_secs_f32()), hint)
     }
 
     pub(super) fn new(way: &'static str, problem: &str, hint: &str) -> Self {
@@ -58,11 +64,9 @@ impl SignInError {
     }
 
     /// The request of a sign-in that got no answer.
-    pub(super) fn network(way: &'static str, error: &(dyn StdError + 'static)) -> Self {
-        Self::new(
-            way,
-            &transport::innermost(error),
-            "is there a way to it from here? behind a proxy, set HTTPS_PROXY",
-        )
+    pub(super) fn network(way: &'static str, error: &reqwest::Error) -> Self {
+        let host = error.url().and_then(|url| url.host_str()).map(|host| format!("{host}: "));
+        let problem = format!("{}{}", host.unwrap_or_default(), transport::innermost(error));
+        Self::new(way, &problem, transport::trouble(error).hint())
     }
 }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use azure_identity::{ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId};
 use secrecy::SecretString;
 
-use super::{super::transport, Place, SignInError, official};
+use super::{super::transport, MACHINE, Place, SignInError, official};
 
-const WAY: &str = "the managed identity of this machine";
 /// It answers within milliseconds where it is. Elsewhere this is what everyone waits who has no sign-in.
 const PROBE: Duration = Duration::from_secs(1);
 /// Other clouds have other services at this address: only Azure's has this path, and it names versions
@@ -32,10 +31,10 @@ pub(super) async fn is_there() -> bool {
 pub(super) async fn token(place: &Place, client: Option<&str>) -> Result<SecretString, SignInError> {
     let options = ManagedIdentityCredentialOptions {
         user_assigned_id: client.map(|client| UserAssignedId::ClientId(client.into())),
-        client_options: official::client_options(WAY, place, true)?,
+        client_options: official::client_options(MACHINE, place, true)?,
     };
     let credential = ManagedIdentityCredential::new(Some(options));
-    official::ask(WAY, place, credential, &[], |_| {
+    official::ask(MACHINE, place, credential, &[], |_| {
         "give the machine an identity (`az vm identity assign`) with the role Reader, or sign in with `az login`".into()
     })
     .await

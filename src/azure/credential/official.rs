@@ -1,12 +1,12 @@
 //! The ways that Microsoft's crate `azure_identity` knows. A new credential for each token: it keeps
 //! tokens itself, and would give an expired one again.
 
-use std::{error::Error as StdError, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use azure_core::{
     cloud::{CloudConfiguration, CustomConfiguration},
     credentials::{Secret, TokenCredential},
-    http::{ClientOptions, Transport},
+    http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport},
 };
 use azure_identity::{
     AzureCliCredential, AzureCliCredentialOptions, ClientAssertionCredentialOptions, ClientSecretCredential,
@@ -16,7 +16,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{super::transport, CLI, PRINCIPAL, Place, SignInError, WORKLOAD};
 
-const CONNECT: Duration = Duration::from_secs(10);
+/// Three tries of this and the waits between them stay below the limit of a sign-in: so it is told what
+/// went wrong, and not only that time is up.
+const CONNECT: Duration = Duration::from_secs(5);
+const RETRIES: u32 = 2;
 /// For one request; the sign-in as a whole has its own limit.
 const REQUEST: Duration = Duration::from_secs(20);
 
@@ -68,6 +71,11 @@ pub(super) fn client_options(
     Ok(ClientOptions {
         transport: Some(Transport::new(Arc::new(http))),
         cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
+        // Their default goes on for a minute, also where a certificate is not trusted.
+        retry: RetryOptions::exponential(ExponentialRetryOptions {
+            max_retries: RETRIES,
+            ..ExponentialRetryOptions::default()
+        }),
         ..ClientOptions::default()
     })
 }
@@ -84,6 +92,9 @@ pub(super) async fn ask<C: TokenCredential>(
     match token {
         Ok(token) => Ok(SecretString::from(token.token.secret())),
         Err(error) => {
+            if let Some(http) = transport::below(&error) {
+                return Err(SignInError::network(way, http));
+            }
             // Only the words of it go on: the error itself may carry an answer with a token.
             let mut problem = problem(&error);
             for secret in secrets {
@@ -97,9 +108,6 @@ pub(super) async fn ask<C: TokenCredential>(
 /// The words of an error without what the crate puts round them (which credential, where to read on)
 /// and without Entra's trace ids.
 fn problem(error: &azure_core::Error) -> String {
-    if let Some(http) = transport::below(error as &(dyn StdError + 'static)) {
-        return transport::innermost(http);
-    }
     let text = error.to_string();
     let text = text.split_once("authentication failed.").map_or(text.as_str(), |(_, rest)| rest);
     let text = ["\nTo troubleshoot", "Trace ID:"]
@@ -132,6 +140,7 @@ fn entra_hint(problem: &str) -> String {
             "AADSTS700213",
             "see the application's federated credentials: `az ad app federated-credential list --id CLIENT`",
         ),
+        ("authority host", "unset AZURE_AUTHORITY_HOST, or give it an https address"),
         ("federated token", "see that AZURE_FEDERATED_TOKEN_FILE names a file that can be read"),
         ("tenant ID", "see that AZURE_TENANT_ID is an id or a domain name"),
     ];
