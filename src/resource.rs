@@ -57,7 +57,7 @@ pub struct Resources {
 }
 
 /// One `"instance 3": "20.1.2.3:50003"`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConnectionInfoLine {
     /// The instance's id.
     pub instance: InstanceId,
@@ -99,7 +99,9 @@ impl Resources {
         self.machines_listed |= other.machines_listed;
         self.cards_listed |= other.cards_listed;
         if let Some(lines) = other.connection_info {
-            self.connection_info.get_or_insert_default().extend(lines);
+            let there = self.connection_info.get_or_insert_default();
+            let seen: std::collections::HashSet<_> = there.iter().cloned().collect();
+            there.extend(lines.into_iter().filter(|line| !seen.contains(line)));
         }
         self.loose_mappings.extend(other.loose_mappings);
         self.unread.extend(other.unread);

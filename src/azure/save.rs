@@ -47,12 +47,19 @@ pub fn document(resources: &Resources) -> Value {
     documents.extend(resources.public_addresses.iter().map(public_address));
     documents.extend(resources.security_groups.iter().map(security_group));
     documents.extend(resources.subnets.iter().map(subnet));
+    // A whole document says so by itself.
+    let in_parts = resources
+        .load_balancers
+        .iter()
+        .filter(|balancer| balancer.rules_listed && !is_whole(balancer))
+        .map(|balancer| balancer.id.as_str());
     let unread: Vec<_> =
         resources.unread.iter().map(|u| json!({"id": u.id.as_str(), "reason": u.reason})).collect();
     without_nulls(json!({
         "schema": SAVED_SCHEMA,
         "machinesListed": resources.machines_listed,
         "cardsListed": resources.cards_listed,
+        "natRulesListed": in_parts.collect::<Vec<_>>(),
         "documents": documents,
         "connectionInfo": resources.connection_info.as_ref().map(|lines| lines.iter().map(|line| {
             let address = line.address.as_ref().map_or_else(|| "None".to_owned(), Host::to_string);
@@ -172,6 +179,14 @@ fn card(card: &Card) -> Value {
     })
 }
 
+/// Whether all lists of a load balancer's parts are known.
+fn is_whole(balancer: &LoadBalancer) -> bool {
+    balancer.rules_listed
+        && balancer.frontends.is_some()
+        && balancer.nat_rules.is_some()
+        && balancer.backend_pools.is_some()
+}
+
 /// A load balancer; where only parts of it are known, the parts, as a whole one would claim to have no
 /// others.
 fn load_balancer(balancer: &LoadBalancer) -> Vec<Value> {
@@ -188,7 +203,7 @@ fn load_balancer(balancer: &LoadBalancer) -> Vec<Value> {
         pools.iter().map(pool).collect::<Vec<_>>()
     });
     let pools = balancer.nat_pools.iter().map(nat_pool).collect::<Vec<_>>();
-    if let (Some(frontends), Some(rules), Some(backends)) = (&frontends, &rules, &backends) {
+    if is_whole(balancer) {
         return vec![json!({
             "id": balancer.id.as_str(),
             "name": balancer.name(),

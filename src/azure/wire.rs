@@ -105,6 +105,9 @@ fn list(
         // A list of each kind is a list of all of that kind.
         one.machines_listed |= whole && !one.machines.is_empty();
         one.cards_listed |= whole && !one.cards.is_empty();
+        for balancer in &mut one.load_balancers {
+            balancer.rules_listed |= whole && balancer.nat_rules.is_some();
+        }
         if place == 0 && resources.is_empty() {
             *resources = one;
         } else {
@@ -240,6 +243,10 @@ fn saved(node: &Node<'_>, resources: &mut Resources, unknown: &mut Option<String
     resources
         .loose_mappings
         .extend(node.list("inboundNatRulePortMappings", load_balancer::port_mapping)?.unwrap_or_default());
+    for id in node.texts("natRulesListed")?.into_iter().map(ResourceId::new) {
+        let of_it = resources.load_balancers.iter_mut().find(|balancer| balancer.id == id);
+        of_it.into_iter().for_each(|balancer| balancer.rules_listed = true);
+    }
     resources.machines_listed = node.flag("machinesListed")?.unwrap_or(false);
     resources.cards_listed = node.flag("cardsListed")?.unwrap_or(false);
     resources.unread = node

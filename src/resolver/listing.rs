@@ -30,6 +30,7 @@ pub(super) fn entries(question: &Question<'_>, given: &[Entry]) -> Found {
     let mut found = Found::default();
     let mut covered = HashSet::new();
     if let Some(lines) = &question.resources.connection_info {
+        found.findings.extend(contradictions(lines));
         // az asks one load balancer only: where one was not read, it may be that one.
         let by_balancers = given.iter().any(|entry| entry.instance.is_some() && !entry.via.is_own_address());
         let others: Vec<_> = lines.iter().filter(|line| !is_given(line, given)).cloned().collect();
@@ -41,7 +42,7 @@ pub(super) fn entries(question: &Question<'_>, given: &[Entry]) -> Found {
     }
     for (place, range) in ranges.iter().enumerate() {
         if !covered.contains(&place) {
-            found.entries.extend(range.possible(question));
+            found.entries.extend(range.possible(question, given));
             found.findings.push(range.finding(question));
         }
     }
@@ -106,6 +107,22 @@ fn is_given(line: &ConnectionInfoLine, given: &[Entry]) -> bool {
     })
 }
 
+/// Two lists that say different things about one instance: az prints one endpoint for each.
+fn contradictions(lines: &[ConnectionInfoLine]) -> Option<Finding> {
+    let mut seen = HashSet::new();
+    let mut twice: Vec<_> =
+        lines.iter().filter(|line| !seen.insert(&line.instance)).map(|line| line.instance.clone()).collect();
+    twice.sort();
+    twice.dedup();
+    (!twice.is_empty()).then(|| {
+        let message = format!(
+            "two lists of endpoints contradict each other about {}: they are of two scale sets, or of two times",
+            display_set(&twice)
+        );
+        Finding::new(FindingCode::StaleConnectionInfo, message).hint("leave one of them out").about(twice)
+    })
+}
+
 /// Lines of az's list that the load balancers contradict.
 fn stale_lines(lines: &[ConnectionInfoLine]) -> Option<Finding> {
     let wrong: Vec<_> = lines.iter().map(|line| line.instance.clone()).collect();
@@ -143,7 +160,7 @@ fn loose(question: &Question<'_>, given: &[Entry]) -> Vec<Entry> {
 /// The ranges of load balancers whose documents do not tell which instance has which port.
 fn open_ranges<'a>(question: &'a Question<'_>) -> Vec<Range<'a>> {
     let balancers = || question.resources.load_balancers.iter();
-    let pools = balancers().filter(|lb| lb.nat_rules.is_none()).flat_map(|balancer| {
+    let pools = balancers().filter(|lb| !lb.rules_listed).flat_map(|balancer| {
         balancer.nat_pools.iter().map(move |pool| Range {
             balancer,
             id: &pool.id,
@@ -207,9 +224,18 @@ impl Range<'_> {
         (address, rule)
     }
 
-    fn possible(&self, question: &Question<'_>) -> Vec<Entry> {
+    /// All ports of the range but those of which it is known where they lead.
+    fn possible(&self, question: &Question<'_>, given: &[Entry]) -> Vec<Entry> {
         let (address, rule) = self.rule(question);
+        let same_range = |entry: &&Entry| {
+            let of = |rule: &Rule| {
+                (rule.load_balancer.clone(), rule.load_balancer_group.clone(), rule.frontend.clone())
+            };
+            entry.protocol == self.protocol && of(&entry.rule) == of(&rule)
+        };
+        let taken: HashSet<_> = given.iter().filter(same_range).map(|entry| entry.port).collect();
         let ports = (self.start.get()..=self.end.get()).filter_map(|port| u64::from(port).try_into().ok());
+        let ports = ports.filter(|port| !taken.contains(port));
         ports
             .map(|port| Entry {
                 backend_port: self.backend_port,

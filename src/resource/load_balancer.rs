@@ -16,6 +16,8 @@ pub struct LoadBalancer {
     pub backend_pools: Option<Vec<BackendPool>>,
     /// Its inbound NAT rules of both versions; `None` where no document lists them.
     pub nat_rules: Option<Vec<NatRule>>,
+    /// True where all of its rules are in `nat_rules`, and not only those that were shown one by one.
+    pub rules_listed: bool,
     /// Its inbound NAT pools (version 1); those of which documents tell.
     pub nat_pools: Vec<NatPool>,
 }
@@ -24,7 +26,15 @@ impl LoadBalancer {
     /// A load balancer of which only the id is known.
     #[must_use]
     pub fn unknown(id: ResourceId) -> Self {
-        Self { id, sku: None, frontends: None, backend_pools: None, nat_rules: None, nat_pools: Vec::new() }
+        Self {
+            id,
+            sku: None,
+            frontends: None,
+            backend_pools: None,
+            nat_rules: None,
+            rules_listed: false,
+            nat_pools: Vec::new(),
+        }
     }
 
     /// Puts the parts of another document beside those that are there; a part that both have is the
@@ -33,6 +43,7 @@ impl LoadBalancer {
         self.sku = later.sku.or(self.sku.take());
         self.frontends = later.frontends.or(self.frontends.take());
         merge_parts(&mut self.backend_pools, later.backend_pools, |pool| &pool.id);
+        self.rules_listed |= later.rules_listed;
         merge_parts(&mut self.nat_rules, later.nat_rules, |rule| &rule.id);
         super::replace(&mut self.nat_pools, later.nat_pools, |pool| &pool.id);
     }

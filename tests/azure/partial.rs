@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     cases::pooled,
-    network::{Kind, Machines, Member, Spelling},
+    network::{Balancer, Kind, Machines, Member, Spelling},
     scenarios::document,
     vmssh_binary::{Ran, Surroundings},
     way::{Shown, Way},
@@ -188,6 +188,149 @@ fn documents_that_tell_no_port_say_what_does() {
     assert!(bare.stderr.contains("only 3 virtual machines of no scale set that is named"), "{}", bare.stderr);
     let empty = ran(&az(POOL, &["vmss-list-instance-public-ips"])).expect_status(3);
     assert!(empty.stderr.contains("an empty list"), "{}", empty.stderr);
+}
+
+/// `az … list` of a group: the same resources as an array of each kind; subnets inside their network.
+#[test]
+fn lists_of_resources_are_as_good_as_single_ones() {
+    let mut network = crate::security::guarded(Some(vec![]), Some(vec![(100, true, "*", "22")]));
+    network.balancers.push(Balancer::new("other", "20.9.9.9"));
+    let singles = Spelling::Az.spell(&network.saved(0));
+    let of_kind = |kind: &str| -> Vec<Value> {
+        let is = |id: &str| id.rsplit('/').nth(1) == Some(kind);
+        singles.iter().filter(|document| document["id"].as_str().is_some_and(is)).cloned().collect()
+    };
+    let subnets = of_kind("subnets");
+    let path = subnets[0]["id"].as_str().unwrap();
+    let network_id = &path[..path.find("/subnets/").unwrap()];
+    let mut lists: Vec<Value> = singles.iter().filter(|document| document.is_array()).cloned().collect();
+    for kind in ["virtualMachineScaleSets", "loadBalancers", "publicIPAddresses", "networkSecurityGroups"] {
+        lists.push(of_kind(kind).into());
+    }
+    assert_eq!(of_kind("publicIPAddresses").len(), 2);
+    lists.push(serde_json::json!([{"id": network_id, "name": "net", "subnets": subnets}]));
+    let shown = map(&lists);
+    assert_eq!(shown.document, map(&singles).document);
+    assert_eq!(shown.warnings(), ["security-group-denies"]);
+}
+
+/// The load balancer in parts, as az lists them, tells what the whole one tells.
+#[test]
+fn lists_of_a_load_balancers_parts_are_as_good_as_the_whole() {
+    let mut network = pooled("web", &["0", "1", "2"]);
+    network.sets[0].configuration().nat_pools.push((0, 1));
+    let balancer = network.balancers.remove(0).nat_pool("rdp", 51000, 51119, 3389);
+    network.balancers.push(balancer.single("spare", 2200, None));
+    let mut network = network.share_out(0).migrated(|pool| pool == 1);
+    network.balancers[0].pool_rules[0].ports.pop();
+    let id = network.balancer_id(0);
+    let mut documents = Spelling::Az.spell(&network.saved(0));
+    let place = documents.iter().position(|document| document["id"] == id.as_str()).unwrap();
+    let whole = documents.remove(place);
+    let parts = ["frontendIPConfigurations", "inboundNatRules", "inboundNatPools", "backendAddressPools"];
+    documents.extend(parts.map(|part| whole[part].clone()));
+    let shown = map(&documents);
+    assert_eq!(shown.ways.len(), 3 + 2);
+    let saved = vmssh::azure::save::document(&crate::way::resources(&documents));
+    documents.truncate(0);
+    assert_eq!(map(&[saved]).document, shown.document);
+    documents.extend(Spelling::Az.spell(&network.saved(0)));
+    assert_eq!(map(&documents).document, shown.document);
+}
+
+/// One rule that was shown is not the list of all rules.
+#[test]
+fn a_single_rule_says_nothing_about_others() {
+    let network = pooled("web", &["0", "1"]);
+    let id = network.balancer_id(0);
+    let mut documents = Spelling::Az.spell(&network.saved(0));
+    let place = documents.iter().position(|document| document["id"] == id.as_str()).unwrap();
+    let whole = documents.remove(place);
+    documents.push(whole["inboundNatRules"][0].clone());
+    let shown = map(&documents);
+    assert_eq!(shown.short(), ["1 ?:50000>22"]);
+    assert_eq!(shown.warnings(), ["address-unknown"], "and not: instance 0 has no endpoint");
+    // A list with that one rule is the list of all.
+    let last = documents.len() - 1;
+    let listed = Value::from(vec![documents[last].clone()]);
+    let listed = [&documents[..last], &[listed]].concat();
+    let saved = vmssh::azure::save::document(&crate::way::resources(&listed));
+    for documents in [listed, vec![saved]] {
+        assert_eq!(map(&documents).the("instance-without-port").instances, ["0"]);
+    }
+    documents.push(whole["inboundNatPools"][0].clone());
+    let shown = map(&documents);
+    assert_eq!(shown.short()[..2], ["1 ?:50000>22", "- ?:50001>22"]);
+    assert_eq!(shown.ways.len(), 120, "the other ports of the pool are possible ones");
+    let saved = vmssh::azure::save::document(&crate::way::resources(&documents));
+    assert_eq!(map(&[saved]).document, shown.document);
+}
+
+/// What an az of before version 2 prints of a load balancer that has it.
+#[test]
+fn a_rule_of_version_2_without_any_mapping() {
+    let mut network = crate::cases::ruled(Kind::Uniform, "web", &["0", "1"]);
+    network.balancers[0].pool_rules[0].ports.clear();
+    let shown = map(&Spelling::Az.spell(&network.saved(0)));
+    assert_eq!(shown.warnings(), ["instance-without-port"]);
+    assert_eq!(
+        shown.said[0].message,
+        "load balancer lb has a NAT rule for pool pool, and its document gives no member a port"
+    );
+}
+
+#[test]
+fn two_of_azs_lists() {
+    let list = document(POOL, "expected-az.json");
+    let twice = map(&[list.clone(), list.clone()]);
+    assert_eq!(twice.document, map(std::slice::from_ref(&list)).document, "the same list twice is one");
+    let shown = map(&[list, document("04-two-pools-ssh-rdp", "expected-az.json")]);
+    assert_eq!(shown.warnings(), ["stale-connection-info"]);
+    assert_eq!(
+        shown.said[0].message,
+        "two lists of endpoints contradict each other about 0-2: they are of two scale sets, or of two times"
+    );
+}
+
+/// `az network lb address-pool show`: the mappings name their rules, and only these know the rest.
+#[test]
+fn a_backend_pool_alone_tells_ports_and_instances() {
+    let whole = az(RULE, &["lb-show.apiLB"]).remove(0);
+    let shown = map(&[whole["backendAddressPools"][0].clone()]);
+    assert_eq!(shown.short(), ["0 ?:50001>22", "1 ?:50000>22", "4 ?:50003>22", "5 ?:50002>22"]);
+    let way = &shown.ways[0];
+    assert_eq!((way.rule.as_deref(), way.pool.as_deref()), (Some("NatRule"), Some("apiLBBEPool")));
+    assert_eq!((way.frontend.as_deref(), way.idle_timeout_minutes, way.tcp_reset), (None, None, None));
+    assert_eq!(shown.codes(), ["address-unknown"]);
+    assert_eq!(
+        shown.the("address-unknown").message,
+        "the documents do not tell the address of the frontend of \"NatRule\""
+    );
+}
+
+/// The codes that the document names are codes of the program, and its cases are tested.
+#[test]
+fn the_document_names_what_there_is() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/azure.md")).unwrap();
+    let tests = std::fs::read_to_string(root.join("tests/azure/cases.rs")).unwrap();
+    let folders: Vec<_> = std::fs::read_dir(root.join("tests/data/azure/scenarios"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let mut cases = 0;
+    for row in text.lines().filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit()) {
+        let number = &row[2..4];
+        let is_tested = tests.contains(&format!("fn case_{number}_"))
+            || folders.iter().any(|folder| folder.starts_with(&format!("{number}-")));
+        assert!(is_tested, "{row}");
+        let ours = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for code in ours.split('`').skip(1).step_by(2).filter(|word| word.contains('-')) {
+            assert!(vmssh::natmap::FindingCode::ALL.iter().any(|known| known.as_str() == code), "{code}");
+        }
+        cases += 1;
+    }
+    assert_eq!(cases, 30);
 }
 
 #[test]

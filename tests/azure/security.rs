@@ -9,7 +9,7 @@ use crate::{
 type Rules = Vec<(u32, bool, &'static str, &'static str)>;
 
 /// A set behind one rule for port 22, with groups on its cards and its subnet.
-fn guarded(card: Option<Rules>, subnet: Option<Rules>) -> Network {
+pub(crate) fn guarded(card: Option<Rules>, subnet: Option<Rules>) -> Network {
     let mut network = ruled(Kind::Uniform, "web", &["0", "1"]);
     let group = |name: &str, rules: Rules| Group { group: "prod-rg".into(), name: name.into(), rules };
     network.subnets.push(Subnet {

@@ -15,7 +15,9 @@ mod render;
 mod spelling;
 
 pub(crate) use generate::networks;
-pub(crate) use render::{Documents, SECRET};
+#[allow(unused_imports, reason = "a server of these documents takes it")]
+pub(crate) use render::Documents;
+pub(crate) use render::SECRET;
 pub(crate) use spelling::{Document, Spelling};
 
 pub(crate) const SUBSCRIPTION: &str = "0b1f6471-1bf0-4dda-aec3-cb9272f09590";

@@ -13,6 +13,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<LoadBalancer, WireError> {
         frontends: node.list("frontendIPConfigurations", frontend)?.or(Some(Vec::new())),
         backend_pools: node.list("backendAddressPools", backend_pool)?.or(Some(Vec::new())),
         nat_rules: node.list("inboundNatRules", nat_rule)?.or(Some(Vec::new())),
+        rules_listed: true,
         nat_pools: node.list("inboundNatPools", nat_pool)?.unwrap_or_default(),
     })
 }

@@ -5,8 +5,8 @@ use std::{collections::HashSet, time::Duration};
 use super::{instances_have, set_options};
 use crate::{
     natmap::{BackendPort, Entry, Finding, FindingCode, InstanceId, Known, NatMap, Protocol, Scope},
-    resolver::Question,
-    resource::{LoadBalancer, RuleTarget},
+    resolver::{Question, owner::Owner},
+    resource::{BackendPool, LoadBalancer, NatRule, RuleTarget},
 };
 
 pub(super) fn all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
@@ -56,8 +56,34 @@ fn no_way_at_all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
             )),
         ];
     }
-    let known = |balancer: &&LoadBalancer| balancer.nat_rules.is_some();
-    balancers.into_iter().filter(known).map(|balancer| no_nat_rule(balancer, map)).collect()
+    let known = |balancer: &&LoadBalancer| balancer.rules_listed;
+    let of_one = |balancer| no_port_given(question, balancer).unwrap_or_else(|| no_nat_rule(balancer, map));
+    balancers.into_iter().filter(known).map(of_one).collect()
+}
+
+/// A rule of version 2 over the scale set's pool, and no member has a port of it.
+fn no_port_given(question: &Question<'_>, balancer: &LoadBalancer) -> Option<Finding> {
+    let has_ours = |pool: &&BackendPool| {
+        pool.addresses.iter().any(|member| matches!(question.owners.of_member(member).1, Owner::Ours(_)))
+    };
+    let pool = balancer.backend_pools.iter().flatten().find(|pool| {
+        let leads_there = |rule: &NatRule| rule.target == RuleTarget::Pool(pool.id.clone());
+        balancer.nat_rules.iter().flatten().any(leads_there) && has_ours(pool)
+    })?;
+    let (name, group) = (balancer.name(), balancer.id.group().unwrap_or("GROUP"));
+    Some(
+        Finding::new(
+            FindingCode::InstanceWithoutPort,
+            format!(
+                "load balancer {name} has a NAT rule for pool {}, and its document gives no member a port",
+                pool.id.name()
+            ),
+        )
+        .hint(format!(
+            "take it again, an old az leaves the ports out: `az network lb show -g {group} -n {name} > lb.json`; \
+             rules over a pool need a Standard load balancer"
+        )),
+    )
 }
 
 fn no_nat_rule(balancer: &LoadBalancer, map: &NatMap) -> Finding {
@@ -83,8 +109,10 @@ fn no_nat_rule(balancer: &LoadBalancer, map: &NatMap) -> Finding {
 /// Instances that have no port while others have.
 fn instances_without_port(question: &Question<'_>, map: &NatMap) -> Option<Finding> {
     let reached: HashSet<_> = map.entries.iter().filter_map(|entry| entry.instance.as_ref()).collect();
-    // Where ports are only possible, nothing can be said.
-    if reached.is_empty() || map.entries.iter().any(Entry::is_possible) {
+    // Where ports are only possible, or a load balancer's rules are not all known, nothing can be said.
+    let all_known = question.missing_load_balancers().is_empty()
+        && question.resources.load_balancers.iter().all(|balancer| balancer.rules_listed);
+    if reached.is_empty() || !all_known || map.entries.iter().any(Entry::is_possible) {
         return None;
     }
     let without: Vec<_> = map.instance_ids().filter(|id| !reached.contains(*id)).cloned().collect();
