@@ -26,7 +26,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Machine, WireError> {
     Ok(Machine {
         instance: InstanceId::new(instance),
         name,
-        vm_id: node.text("vmId")?.map(ToOwned::to_owned),
+        vm_id: node.text("vmId")?.filter(|id| is_guid(id)).map(ToOwned::to_owned),
         computer_name: computer_name("osProfile")?.or(computer_name("instanceView")?),
         power: power(node)?,
         model_current: node.flag("latestModelApplied")?,
@@ -39,6 +39,16 @@ pub(super) fn read(node: &Node<'_>) -> Result<Machine, WireError> {
         },
         id,
     })
+}
+
+/// Whether a text is a GUID (RFC 9562, section 4). Host keys are filed under `vmId`s, so a text that is none,
+/// and means something to a known_hosts file (`*`), is not taken for one.
+fn is_guid(text: &str) -> bool {
+    let lengths = [8, 4, 4, 4, 12];
+    let mut groups = text.split('-');
+    let fits =
+        |length| groups.next().is_some_and(|g| g.len() == length && g.bytes().all(|b| b.is_ascii_hexdigit()));
+    lengths.into_iter().all(fits) && text.len() == 36
 }
 
 /// The power state: a status of the instance view, or what `az vm list --show-details` prints of it.
@@ -80,4 +90,19 @@ fn configuration(node: &Node<'_>) -> Result<CardConfiguration, WireError> {
         backend_pools: node.references("loadBalancerBackendAddressPools")?,
         public_address: node.reference("publicIPAddress")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_guid;
+
+    #[test]
+    fn only_guids_are_taken_for_one() {
+        assert!(is_guid("ef8751b5-70ce-51c4-bbbc-0e536A5718a5"));
+        for text in
+            ["*", "", "a,b", "ef8751b5-70ce-51c4-bbbc-0e536a5718a5-", "ef8751b5-70ce-51c4-bbbc-0e536a5718*5"]
+        {
+            assert!(!is_guid(text), "{text}");
+        }
+    }
 }
