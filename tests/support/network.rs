@@ -5,6 +5,8 @@
 #![allow(dead_code, unused_imports, reason = "every test program uses some of it")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "network/balancers.rs"]
+mod balancers;
 #[path = "network/expected.rs"]
 mod expected;
 #[path = "network/generate.rs"]
@@ -14,11 +16,12 @@ mod render;
 #[path = "network/spelling.rs"]
 mod spelling;
 
-pub(crate) use generate::networks;
-#[allow(unused_imports, reason = "a server of these documents takes it")]
-pub(crate) use render::Documents;
-pub(crate) use render::SECRET;
-pub(crate) use spelling::{Document, Spelling};
+#[allow(unused_imports, reason = "every test program uses some of it")]
+pub(crate) use self::{
+    generate::networks,
+    render::{Documents, SECRET},
+    spelling::{Document, Spelling},
+};
 
 pub(crate) const SUBSCRIPTION: &str = "0b1f6471-1bf0-4dda-aec3-cb9272f09590";
 
