@@ -4,6 +4,8 @@
 
 #[path = "support/network.rs"]
 mod network;
+#[path = "support/scenario.rs"]
+mod scenario;
 #[path = "support/vmssh.rs"]
 mod vmssh_binary;
 #[path = "support/way.rs"]

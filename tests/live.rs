@@ -5,6 +5,8 @@
 
 #[path = "support/network.rs"]
 mod network;
+#[path = "support/scenario.rs"]
+mod scenario;
 #[path = "support/azure.rs"]
 mod stand_in;
 #[path = "support/vmssh.rs"]

@@ -3,8 +3,8 @@
 
 use clap::{Args, ValueEnum};
 
-use super::azure::AzureArgs;
 use crate::{
+    azure::cloud::Cloud,
     lab::FaultSpec,
     natmap::{BackendPort, Host, InstanceSet},
     target::UserTarget,
@@ -57,6 +57,17 @@ pub(super) struct TargetArgs {
     pub(super) azure: AzureArgs,
     #[command(flatten)]
     pub(super) lab: LabShape,
+}
+
+/// How to ask Azure.
+#[derive(Debug, Clone, Args)]
+pub(super) struct AzureArgs {
+    /// The subscription of a target GROUP/NAME [default: the Azure CLI's]
+    #[arg(long, value_name = "ID|NAME", env = "AZURE_SUBSCRIPTION_ID", help_heading = "Azure")]
+    pub(super) subscription: Option<String>,
+    /// The cloud: AzurePublic, AzureUSGovernment or AzureChina
+    #[arg(long, value_name = "CLOUD", default_value_t, help_heading = "Azure")]
+    pub(super) cloud: Cloud,
 }
 
 /// Which of the instances.

@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
+    args::AzureArgs,
     context::Context,
     error::{Error, Kind},
     ui::Ui,
@@ -30,17 +30,6 @@ const SHOWN_AFTER: Duration = Duration::from_secs(1);
 const NOTED_FROM: Duration = Duration::from_secs(10);
 /// Smooth to the eye.
 const TICK: Duration = Duration::from_millis(120);
-
-/// How to ask Azure.
-#[derive(Debug, Clone, Args)]
-pub(super) struct AzureArgs {
-    /// The subscription of a target GROUP/NAME [default: the Azure CLI's]
-    #[arg(long, value_name = "ID|NAME", env = "AZURE_SUBSCRIPTION_ID", help_heading = "Azure")]
-    pub(super) subscription: Option<String>,
-    /// The cloud: AzurePublic, AzureUSGovernment or AzureChina
-    #[arg(long, value_name = "CLOUD", default_value_t, help_heading = "Azure")]
-    pub(super) cloud: Cloud,
-}
 
 /// A client, and the subscription that it is to ask about.
 pub(super) struct Azure {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     cases::pooled,
     network::{Balancer, Kind, Machines, Member, Spelling},
-    scenarios::document,
+    scenario::document,
     vmssh_binary::{Ran, Surroundings},
     way::{Shown, Way},
 };

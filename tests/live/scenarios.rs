@@ -1,19 +1,13 @@
 //! The made-up scale sets of `tests/data/azure/scenarios`, asked live.
 
-use std::{fs, path::Path};
-
 use serde_json::Value;
 use vmssh::lab::azure::World;
 
 use crate::{
+    scenario::{document, names, truth as right},
     stand_in::StandIn,
-    way::{Way, assert_same, text},
+    way::{assert_same, text},
 };
-
-fn document(scenario: &str, file: &str) -> Value {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/azure/scenarios").join(scenario);
-    serde_json::from_slice(&fs::read(folder.join(file)).unwrap()).unwrap()
-}
 
 /// The scenario's documents: `{"$list": […], "$page": N}` is a list, `{"$ref": PATH}` another document in it.
 fn world(scenario: &str) -> World {
@@ -38,46 +32,6 @@ fn world(scenario: &str) -> World {
     world
 }
 
-fn names() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/azure/scenarios");
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    let mut names: Vec<_> = entries
-        .filter(|entry| entry.path().is_dir())
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    assert_eq!(names.len(), 14);
-    names
-}
-
-/// The members that the truth and a map have in common, in the map's words.
-fn right(endpoint: &Value) -> Way {
-    Way {
-        instance: text(&endpoint["instanceId"]),
-        name: text(&endpoint["vmName"]),
-        computer_name: text(&endpoint["computerName"]),
-        private_address: text(&endpoint["privateIp"]),
-        via: endpoint["via"]
-            .as_str()
-            .unwrap()
-            .replace("natPool", "nat-pool")
-            .replace("natRule", "nat-rule")
-            .replace("V2", "-v2"),
-        load_balancer: text(&endpoint["loadBalancer"]),
-        load_balancer_group: text(&endpoint["loadBalancerResourceGroup"]),
-        rule: text(&endpoint["rule"]),
-        pool: text(&endpoint["pool"]),
-        frontend: text(&endpoint["frontend"]),
-        scope: text(&endpoint["frontendScope"]).map(|scope| scope.replace("private", "internal")),
-        address: text(&endpoint["frontendIp"]),
-        port: endpoint["frontendPort"].as_u64().unwrap(),
-        backend_port: endpoint["backendPort"].as_u64(),
-        protocol: endpoint["protocol"].as_str().unwrap().to_lowercase(),
-        idle_timeout_minutes: endpoint["idleTimeoutMinutes"].as_u64(),
-        tcp_reset: endpoint["tcpReset"].as_bool(),
-    }
-}
-
 #[test]
 fn every_scenario_gives_its_truth_live() {
     for scenario in names() {
@@ -92,8 +46,7 @@ fn every_scenario_gives_its_truth_live() {
         let target =
             format!("{}/{}", truth["resourceGroup"].as_str().unwrap(), truth["vmss"].as_str().unwrap());
         let shown = azure.map(&target);
-        let right: Vec<_> = truth["endpoints"].as_array().unwrap().iter().map(right).collect();
-        assert_same(&scenario, &shown.ways, &right);
+        assert_same(&scenario, &shown.ways, &right(&scenario));
         let powers = |list: &Value, id: &str, power: &str| -> Vec<_> {
             list.as_array().unwrap().iter().map(|i| (text(&i[id]), text(&i[power]))).collect()
         };
