@@ -79,6 +79,7 @@ pub struct LabOptions {
 #[derive(Debug)]
 pub struct Lab {
     map: NatMap,
+    vm_ids: Vec<String>,
     public_key: String,
     azure: Option<AzureServer>,
     folder: Folder,
@@ -111,11 +112,16 @@ impl Lab {
         let key = new_key()?;
         let host_keys = faults.iter().map(|fault| HostKey::new(*fault)).collect::<Result<Vec<_>, _>>()?;
         let listed: Vec<_> = host_keys.iter().map(|key| key.listed.clone()).collect();
-        folder.fill(&key, &ports, &listed)?;
+        let vm_ids: Vec<_> = ports.iter().map(|_| azure::guid()).collect();
+        let names: Vec<_> =
+            ports.iter().zip(&vm_ids).map(|(port, vm_id)| format!("[127.0.0.1]:{port},{vm_id}")).collect();
+        folder.fill(&key, &names, &listed)?;
         let public_key = key.public_key().to_openssh().map_err(LabError::key)?;
         let azure = match options.azure {
             Some(faults) => {
-                let world = azure::world_of(azure::Description { ports: &ports, public_key: &public_key });
+                let description =
+                    azure::Description { ports: &ports, vm_ids: &vm_ids, public_key: &public_key };
+                let world = azure::world_of(description);
                 Some(AzureServer::start(world, faults).await.map_err(LabError::Ports)?)
             }
             None => None,
@@ -134,7 +140,7 @@ impl Lab {
             };
             running.add(instance, port)?;
         }
-        Ok(Self { map, public_key, azure, folder, running })
+        Ok(Self { map, vm_ids, public_key, azure, folder, running })
     }
 
     /// The NAT map, as it would come from Azure.
@@ -173,7 +179,8 @@ impl Lab {
             return self.folder.write_documents(azure.world());
         }
         let ports: Vec<_> = self.map.entries.iter().map(|entry| entry.port.get()).collect();
-        let description = azure::Description { ports: &ports, public_key: &self.public_key };
+        let description =
+            azure::Description { ports: &ports, vm_ids: &self.vm_ids, public_key: &self.public_key };
         self.folder.write_documents(&azure::world_of(description))
     }
 

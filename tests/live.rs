@@ -14,6 +14,8 @@ mod vmssh_binary;
 #[path = "support/way.rs"]
 mod way;
 
+#[path = "live/lab.rs"]
+mod lab;
 #[path = "live/networks.rs"]
 mod networks;
 #[path = "live/requests.rs"]

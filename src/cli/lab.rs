@@ -91,12 +91,15 @@ fn write_azure_use(out: &mut dyn Write, lab: &Lab) -> std::io::Result<()> {
     let (group, name) = lab.group_and_name();
     writeln!(
         out,
-        "  export AZURE_RESOURCE_MANAGER_ENDPOINT={} IDENTITY_ENDPOINT={} IDENTITY_HEADER={}",
+        "  export AZURE_RESOURCE_MANAGER_ENDPOINT={} IDENTITY_ENDPOINT={} IDENTITY_HEADER={} AZURE_SUBSCRIPTION_ID={}",
         azure.endpoint(),
         azure.identity_endpoint(),
-        azure.identity_header()
+        azure.identity_header(),
+        azure.world().subscription()
     )?;
-    writeln!(out, "  vmssh map {group}/{name} --subscription {}", azure.world().subscription())
+    let [key, known_hosts] = [lab.key_file(), lab.known_hosts_file()].map(quoted);
+    writeln!(out, "  vmssh map {group}/{name}")?;
+    writeln!(out, "  vmssh exec {group}/{name} -i {key} --known-hosts {known_hosts} -- hostname")
 }
 
 /// A path as a shell takes it.

@@ -189,7 +189,7 @@ async fn answer(
 }
 
 /// A random GUID, version 4 (RFC 9562, 5.4).
-fn guid() -> String {
+pub(super) fn guid() -> String {
     let bits: u128 = rand::rng().random();
     let bits = bits & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let hex = format!("{bits:032x}");

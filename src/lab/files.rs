@@ -78,15 +78,15 @@ impl Folder {
         &self.path
     }
 
-    /// Writes the key and the listing of host keys.
+    /// Writes the key and the listing of host keys: each instance's under its names, joined by commas.
     pub(super) fn fill(
         &self,
         key: &PrivateKey,
-        ports: &[u16],
+        names: &[String],
         host_keys: &[PublicKey],
     ) -> Result<(), LabError> {
         let key = key.to_openssh(LineEnding::LF).map_err(LabError::key)?;
-        let known_hosts = known_hosts(ports, host_keys).map_err(LabError::key)?;
+        let known_hosts = known_hosts(names, host_keys).map_err(LabError::key)?;
         for (path, content) in [(&self.key, key.as_bytes()), (&self.known_hosts, known_hosts.as_bytes())] {
             write(path, 0o600, content).map_err(|source| LabError::Folder { path: path.clone(), source })?;
         }
@@ -141,9 +141,9 @@ fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
 }
 
 /// Lines as ssh-keyscan(1) prints them.
-fn known_hosts(ports: &[u16], host_keys: &[PublicKey]) -> ssh_key::Result<String> {
-    let line = |(port, key): (&u16, &PublicKey)| Ok(format!("[127.0.0.1]:{port} {}\n", key.to_openssh()?));
-    ports.iter().zip(host_keys).map(line).collect()
+fn known_hosts(names: &[String], host_keys: &[PublicKey]) -> ssh_key::Result<String> {
+    let line = |(names, key): (&String, &PublicKey)| Ok(format!("{names} {}\n", key.to_openssh()?));
+    names.iter().zip(host_keys).map(line).collect()
 }
 
 /// As `az` prints it: two spaces, and a line feed at the end.

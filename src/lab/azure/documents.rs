@@ -36,6 +36,8 @@ const PAGE: usize = 40;
 pub(in super::super) struct Description<'a> {
     /// The frontend port of each instance.
     pub(in super::super) ports: &'a [u16],
+    /// The `vmId` of each instance.
+    pub(in super::super) vm_ids: &'a [String],
     /// The key that signs in, as OpenSSH writes it.
     pub(in super::super) public_key: &'a str,
 }
@@ -50,7 +52,7 @@ pub(in super::super) fn world(description: Description<'_>) -> World {
         .document(&group_id(), group())
         .list(&sets, vec![model.clone()], World::WHOLE)
         .document(&set, model)
-        .list(&format!("{set}/virtualMachines"), (0..count).map(instance).collect(), PAGE)
+        .list(&format!("{set}/virtualMachines"), instances(description.vm_ids), PAGE)
         .list(&format!("{set}/networkInterfaces"), (0..count).map(network::card).collect(), PAGE)
         .document(&balancer_id(), balancer::balancer(count, description.ports))
         .document(&address_id(), balancer::address())
@@ -131,7 +133,11 @@ fn scale_set(count: usize, public_key: &str) -> Value {
     })
 }
 
-fn instance(number: usize) -> Value {
+fn instances(vm_ids: &[String]) -> Vec<Value> {
+    vm_ids.iter().enumerate().map(|(number, vm_id)| instance(number, vm_id)).collect()
+}
+
+fn instance(number: usize, vm_id: &str) -> Value {
     json!({
         "name": name(number),
         "id": instance_id(number),
@@ -146,7 +152,7 @@ fn instance(number: usize) -> Value {
             "networkProfileConfiguration": {
                 "networkInterfaceConfigurations": [network::card_configuration()],
             },
-            "vmId": guid(),
+            "vmId": vm_id,
             "osProfile": {"computerName": computer_name(number), "adminUsername": USER},
             "networkProfile": {"networkInterfaces": [
                 {"id": network::card_id(number), "properties": {"primary": true}},

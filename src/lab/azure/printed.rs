@@ -60,7 +60,9 @@ mod tests {
     use crate::lab::azure::Description;
 
     fn printed_of(ports: &[u16]) -> Vec<(String, Value)> {
-        printed(&documents::world(Description { ports, public_key: "ssh-ed25519 AAAA" }))
+        let vm_ids: Vec<_> = ports.iter().map(|_| super::super::guid()).collect();
+        let description = Description { ports, vm_ids: &vm_ids, public_key: "ssh-ed25519 AAAA" };
+        printed(&documents::world(description))
     }
 
     /// The names of an object's members.

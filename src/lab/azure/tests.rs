@@ -47,7 +47,9 @@ impl Rig {
 
     async fn lab(instances: u16, faults: &[&str]) -> Self {
         let ports: Vec<_> = (50_000..50_000 + instances).collect();
-        Self::new(world_of(Description { ports: &ports, public_key: "ssh-ed25519 AAAA" }), faults).await
+        let vm_ids: Vec<_> = ports.iter().map(|_| guid()).collect();
+        let description = Description { ports: &ports, vm_ids: &vm_ids, public_key: "ssh-ed25519 AAAA" };
+        Self::new(world_of(description), faults).await
     }
 
     async fn sign_in(&self) -> String {
