@@ -77,8 +77,8 @@ pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error
     let command = script::command_line(&args.command)?;
     let wanted = load::Wanted { depth: Depth::Identity, backend_port: Some(args.instances.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
-    load::say_findings(context, &loaded.map.findings);
     let set = args.instances.instances.clone().unwrap_or_default();
+    load::say_warnings(context, &loaded.map, &set);
     // Two ways in are still one instance: the command must not run there twice.
     let endpoints = one_per_instance(loaded.map.select(&set, Some(args.instances.backend_port))?);
     let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::IfToldSo);

@@ -17,7 +17,7 @@ use crate::{
         saved::{self, SavedError},
     },
     lab::{Lab, LabOptions},
-    natmap::{BackendPort, Finding, NatMap, Severity},
+    natmap::{BackendPort, Finding, InstanceSet, NatMap, Severity},
     resolver::{self, Choice, Wish},
     resource::{ResourceId, Resources},
     target::{ScaleSetTarget, Target},
@@ -150,7 +150,7 @@ fn lab_options(context: &Context, shape: &LabShape) -> LabOptions {
 }
 
 /// Says on stderr what a map's findings are; the JSON form has them itself.
-pub(super) fn say_findings(context: &Context, findings: &[Finding]) {
+pub(super) fn say_findings<'a>(context: &Context, findings: impl IntoIterator<Item = &'a Finding>) {
     for finding in findings {
         match finding.severity {
             Severity::Info => context.ui.note(&format!("note: {}", finding.message)),
@@ -160,4 +160,15 @@ pub(super) fn say_findings(context: &Context, findings: &[Finding]) {
             context.ui.note(&format!("  hint: {hint}"));
         }
     }
+}
+
+/// Says only what may keep this run from the instances that it is for: what is good to know is for `map`.
+pub(super) fn say_warnings(context: &Context, map: &NatMap, set: &InstanceSet) {
+    let chosen = map.restricted_to(set, None).ok();
+    let concerns = |finding: &&Finding| {
+        let about = &finding.instances;
+        let one_of_them = |map: &NatMap| about.iter().any(|id| map.instance(id).is_some());
+        finding.severity > Severity::Info && (about.is_empty() || chosen.as_ref().is_none_or(one_of_them))
+    };
+    say_findings(context, map.findings.iter().filter(concerns));
 }

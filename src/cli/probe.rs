@@ -59,8 +59,8 @@ pub(super) struct ProbeArgs {
 pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Error> {
     let wanted = load::Wanted { depth: Depth::Ports, backend_port: Some(args.instances.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
-    load::say_findings(context, &loaded.map.findings);
     let set = args.instances.instances.clone().unwrap_or_default();
+    load::say_warnings(context, &loaded.map, &set);
     let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
 
     let resolver = Resolver::new(family(args));

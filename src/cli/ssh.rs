@@ -66,8 +66,8 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
     }
     let wanted = load::Wanted { depth: Depth::Identity, backend_port: Some(args.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
-    load::say_findings(context, &loaded.map.findings);
     let set = args.instance.clone().unwrap_or_default();
+    load::say_warnings(context, &loaded.map, &set);
     let endpoint = one(one_per_instance(loaded.map.select(&set, Some(args.backend_port))?))?;
     let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::OnNeed);
     let client = context.unless_interrupted(client).await?;

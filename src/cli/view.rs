@@ -67,12 +67,12 @@ pub(super) async fn view(context: &Context, args: &ViewArgs, prefix: Option<&Pre
     let port = args.instances.backend_port;
     let wanted = load::Wanted { depth: Depth::Full, backend_port: Some(port) };
     let loaded = load::load(context, &args.target, wanted).await?;
-    load::say_findings(context, &loaded.map.findings);
+    let set = args.instances.instances.clone().unwrap_or_default();
+    load::say_warnings(context, &loaded.map, &set);
     if loaded.lab.is_some() {
         context.ui.warn("this lab ends with this run, and what is printed leads nowhere then");
         context.ui.hint("`vmssh lab up` starts one that stays, and says which target it is");
     }
-    let set = args.instances.instances.clone().unwrap_or_default();
     // For its errors: it knows why nothing is left.
     loaded.map.select(&set, Some(port))?;
     Ok(View {

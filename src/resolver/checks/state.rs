@@ -27,7 +27,8 @@ fn not_running(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
             Power::Starting => "it answers when it has started: try again in a minute".into(),
             // A Uniform set starts its instances; a Flexible one's are machines of their own.
             _ if question.scope.is_uniform() || map.scale_set.is_none() => {
-                format!("start them: `az vmss start {} --instance-ids {}`", set_options(map), words(&ids))
+                let them = if ids.len() == 1 { "it" } else { "them" };
+                format!("start {them}: `az vmss start {} --instance-ids {}`", set_options(map), words(&ids))
             }
             _ => {
                 let group = map.scale_set.as_ref().map_or("GROUP", |set| &set.group);
