@@ -33,6 +33,9 @@ pub struct NatMap {
     pub admin_username: Option<String>,
     /// All instances, those without a way in among them, sorted by id.
     pub instances: Vec<Instance>,
+    /// Instances that are gone while rules still lead to them, sorted by id. Their entries are part of what
+    /// Azure has, and are never dialled: the port is silent, or another instance's already.
+    pub gone: Vec<Instance>,
     /// One entry per way in; an instance may have several (SSH and RDP, IPv4 and IPv6) or none.
     pub entries: Vec<Entry>,
     /// What the documents leave open or get wrong.
@@ -91,17 +94,25 @@ impl NatMap {
         self.instances.get(place)
     }
 
-    /// The instance that an entry leads to; `None` for a possible port.
+    /// The instance that an entry leads to, one that is gone too; `None` for a possible port.
     #[must_use]
     pub fn instance_of(&self, entry: &Entry) -> Option<&Instance> {
-        self.instance(entry.instance.as_ref()?)
+        let id = entry.instance.as_ref()?;
+        self.instance(id).or_else(|| self.gone.iter().find(|instance| instance.id == *id))
     }
 
-    /// What to dial for an entry; `None` where the rule is not TCP, or neither the address nor the
-    /// instance is known.
+    /// Whether an entry leads to an instance that is gone.
+    #[must_use]
+    pub fn is_gone(&self, entry: &Entry) -> bool {
+        entry.instance.as_ref().is_some_and(|id| self.gone.iter().any(|instance| instance.id == *id))
+    }
+
+    /// What to dial for an entry; `None` where the rule is not TCP, neither the address nor the instance is
+    /// known, or the instance is gone.
     #[must_use]
     pub fn endpoint(&self, entry: &Entry) -> Option<Endpoint> {
-        if entry.protocol != Protocol::Tcp || (entry.address.is_none() && entry.instance.is_none()) {
+        let names_nothing = entry.address.is_none() && entry.instance.is_none();
+        if entry.protocol != Protocol::Tcp || names_nothing || self.is_gone(entry) {
             return None;
         }
         let instance = self.instance_of(entry);
@@ -120,7 +131,7 @@ impl NatMap {
     pub fn shared_endpoints(&self) -> Vec<Finding> {
         let mut first: HashMap<_, &InstanceId> = HashMap::new();
         let mut findings = Vec::new();
-        for entry in &self.entries {
+        for entry in self.entries.iter().filter(|entry| !self.is_gone(entry)) {
             let (Some(id), Some(address)) = (&entry.instance, &entry.address) else { continue };
             let other = *first.entry((address, entry.port, entry.protocol)).or_insert(id);
             if other != id {

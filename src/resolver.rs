@@ -130,7 +130,11 @@ pub fn resolve(resources: &Resources, wish: &Wish) -> Result<NatMap, ResolveErro
     let mut map = NatMap::from_entries(found.entries);
     map.scale_set = question.scope.name();
     map.admin_username = question.scope.model.and_then(|model| model.admin_username.clone());
-    map.instances = instances(&question, &machines, map.instances);
+    let is_gone =
+        |instance: &Instance| matches!(question.owners.present(instance.id.clone()), Owner::Gone(_));
+    let (gone, present) = map.instances.into_iter().partition(is_gone);
+    map.gone = instances(&question, &[], gone);
+    map.instances = instances(&question, &machines, present);
     map.findings = found.findings;
     let findings = checks::all(&question, &map);
     map.findings.extend(findings);
@@ -194,6 +198,7 @@ fn instances(
     let known: std::collections::HashSet<_> = instances.iter().map(|i| i.id.clone()).collect();
     instances.extend(from_entries.into_iter().filter(|i| !known.contains(&i.id)).map(|instance| Instance {
         name: question.scope.uniform_name(&instance.id),
+        computer_name: question.scope.computer_name(&instance.id),
         private_addresses: question.owners.private_addresses(&instance.id),
         ..instance
     }));

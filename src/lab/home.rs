@@ -1,6 +1,7 @@
 //! What an instance is called, and where its commands run.
 
 use super::{USER, command::Home, files::Folder};
+use crate::natmap::InstanceId;
 
 /// The instance's name in Azure.
 pub(super) fn name(number: usize) -> String {
@@ -9,12 +10,7 @@ pub(super) fn name(number: usize) -> String {
 
 /// The name that the instance knows itself by: prefix and id in base 36, as Uniform scale sets have it.
 pub(super) fn computer_name(number: usize) -> String {
-    let digit = |place: u32| {
-        let value = number / 36_usize.pow(place) % 36;
-        u32::try_from(value).ok().and_then(|value| char::from_digit(value, 36)).unwrap_or('0')
-    };
-    let digits: String = (0..6).rev().map(digit).collect();
-    format!("lab{}", digits.to_uppercase())
+    InstanceId::from(number).computer_name("lab").unwrap_or_default()
 }
 
 /// Where an instance's commands run, and the environment that a login would give them.
@@ -35,15 +31,4 @@ pub(super) fn home(folder: &Folder, number: usize) -> Home {
         ("VMSSH_LAB_COMPUTER_NAME", computer_name.into()),
     ];
     Home { folder: home, env }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn computer_names_count_in_base_36() {
-        let names: Vec<_> = [0, 9, 10, 35, 36, 999].map(computer_name).into();
-        assert_eq!(names, ["lab000000", "lab000009", "lab00000A", "lab00000Z", "lab000010", "lab0000RR"]);
-    }
 }

@@ -29,6 +29,25 @@ impl InstanceId {
     }
 }
 
+/// How many digits of base 36 a computer name has behind its prefix.
+const COMPUTER_NAME_DIGITS: u32 = 6;
+
+impl InstanceId {
+    /// The name that an instance of a Uniform scale set gets for itself: the prefix of its model, and the id in
+    /// base 36, upper case, six digits (Azure documentation, "Learn about instance names for virtual machine
+    /// scale sets"). `None` for an id that is no number.
+    #[must_use]
+    pub fn computer_name(&self, prefix: &str) -> Option<String> {
+        let number = self.number()?;
+        let digit = |place: u32| {
+            let value = number / 36_u64.pow(place) % 36;
+            char::from_digit(u32::try_from(value).ok()?, 36)
+        };
+        let digits: String = (0..COMPUTER_NAME_DIGITS).rev().map(digit).collect::<Option<_>>()?;
+        Some(format!("{prefix}{}", digits.to_uppercase()))
+    }
+}
+
 impl From<usize> for InstanceId {
     fn from(number: usize) -> Self {
         Self(number.to_string())
@@ -155,6 +174,17 @@ impl fmt::Display for Power {
 #[cfg(test)]
 mod tests {
     use super::InstanceId;
+
+    #[test]
+    fn computer_names_count_in_base_36() {
+        let name = |id: &str| InstanceId::new(id).computer_name("lab");
+        for (id, right) in
+            [("0", "lab000000"), ("10", "lab00000A"), ("85", "lab00002D"), ("999", "lab0000RR")]
+        {
+            assert_eq!(name(id).as_deref(), Some(right));
+        }
+        assert_eq!(name("web_0e7d4d21"), None);
+    }
 
     #[test]
     fn ids_are_ordered_as_people_count() {

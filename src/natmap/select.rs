@@ -2,7 +2,7 @@ use std::{fmt::Write as _, str::FromStr};
 
 use thiserror::Error;
 
-use super::{BackendPort, Endpoint, FrontendPort, Host, Instance, InstanceId, NatMap};
+use super::{BackendPort, Endpoint, Entry, FrontendPort, Host, Instance, InstanceId, NatMap};
 use crate::pattern;
 
 /// A set of instances as it is typed: `3`, `0-9,12`, `web_*`, `!4` (all but), joined by commas.
@@ -65,7 +65,7 @@ pub enum SelectError {
         there: String,
     },
     /// The instances are there, and no rule leads to them.
-    #[error("no inbound NAT rule and no public address leads to {0}")]
+    #[error("no TCP rule and no public address leads to {0}")]
     NoWayIn(String),
     /// Endpoints are known only by port: their address is not.
     #[error("the address of the frontend is not known")]
@@ -166,7 +166,10 @@ impl NatMap {
         let mut map = self.clone();
         if !set.is_all() {
             map.instances.retain(|instance| set.contains(instance));
-            map.entries = self.entries.iter().filter(|e| map.instance_of(e).is_some()).cloned().collect();
+            let chosen = |id: &InstanceId| map.instance(id).is_some();
+            let entries = self.entries.iter().filter(|e| e.instance.as_ref().is_some_and(chosen));
+            map.entries = entries.cloned().collect();
+            map.gone = Vec::new();
         }
         if let Some(wanted) = backend_port {
             map.keep_backend_port(wanted)?;
@@ -201,7 +204,9 @@ impl NatMap {
         backend_port: Option<BackendPort>,
     ) -> Result<Vec<Endpoint>, SelectError> {
         let map = self.restricted_to(set, backend_port)?;
-        if map.entries.is_empty() {
+        let endpoints: Vec<_> = map.entries.iter().filter_map(|entry| map.endpoint(entry)).collect();
+        // Ports whose address and instance are both not known can't even be named.
+        if endpoints.is_empty() && !map.entries.iter().any(Entry::is_possible) {
             let ids: Vec<_> = map.instance_ids().cloned().collect();
             return Err(if ids.is_empty() {
                 SelectError::Nothing
@@ -209,7 +214,6 @@ impl NatMap {
                 SelectError::NoWayIn(display_set(&ids))
             });
         }
-        let endpoints: Vec<_> = map.entries.iter().filter_map(|entry| map.endpoint(entry)).collect();
         if endpoints.iter().all(|e| e.host == Host::Unknown) {
             Err(SelectError::NoAddress)
         } else {
@@ -289,7 +293,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::natmap::{Entry, Via};
+    use crate::natmap::Via;
 
     fn map(ids: &[&str]) -> NatMap {
         let entries = ids
@@ -352,7 +356,7 @@ mod tests {
         let mut map = map(&["0", "1"]);
         map.entries.remove(1);
         assert_eq!(select(&map, "!1"), Ok("0".into()));
-        assert_eq!(select(&map, "1"), Err("no inbound NAT rule and no public address leads to 1".into()));
+        assert_eq!(select(&map, "1"), Err("no TCP rule and no public address leads to 1".into()));
     }
 
     #[test]

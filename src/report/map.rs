@@ -82,6 +82,7 @@ struct Row<'a> {
     rule: Option<&'a str>,
     known: Option<Known>,
     possible: bool,
+    gone: bool,
     pool: Option<&'a str>,
     load_balancer: Option<&'a str>,
     load_balancer_group: Option<&'a str>,
@@ -110,6 +111,7 @@ impl<'a> Row<'a> {
             rule: entry.rule_name(),
             known: Some(entry.known),
             possible: entry.is_possible(),
+            gone: map.is_gone(entry),
             pool: rule.pool.as_deref(),
             load_balancer: rule.load_balancer.as_deref(),
             load_balancer_group: rule.load_balancer_group.as_deref(),
@@ -117,9 +119,7 @@ impl<'a> Row<'a> {
             scope: rule.scope,
             idle_timeout_minutes: rule.idle_timeout_minutes,
             tcp_reset: rule.tcp_reset,
-            private_address: entry
-                .private_address
-                .or_else(|| instance.and_then(|instance| instance.private_addresses.first().copied())),
+            private_address: entry.private_address.or_else(|| only_address(instance?)),
             ..instance.map(Self::of_instance).unwrap_or_default()
         }
     }
@@ -139,10 +139,19 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The entries grouped by instance, each instance without one at its place; possible ports come last.
+/// The private address of an instance that has but one: of several, which a rule leads to is not known.
+fn only_address(instance: &Instance) -> Option<IpAddr> {
+    match instance.private_addresses.as_slice() {
+        [one] => Some(*one),
+        _ => None,
+    }
+}
+
+/// The entries grouped by instance, each instance without one at its place; then those of instances that are
+/// gone; possible ports come last.
 fn grouped(map: &NatMap) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
-    for instance in &map.instances {
+    for instance in map.instances.iter().chain(&map.gone) {
         let mut ways =
             map.entries.iter().filter(|entry| entry.instance.as_ref() == Some(&instance.id)).peekable();
         if ways.peek().is_none() {
@@ -198,7 +207,8 @@ pub fn write_csv(out: &mut dyn Write, map: &NatMap) -> io::Result<()> {
 /// When `out` fails.
 pub fn write_table(out: &mut dyn Write, map: &NatMap) -> io::Result<()> {
     let rows = grouped(map);
-    let with_state = rows.iter().any(|row| row.power.is_some() || row.model_current == Some(false));
+    let with_state =
+        rows.iter().any(|row| row.gone || row.power.is_some() || row.model_current == Some(false));
     let with_private = rows.iter().any(|row| row.private_address.is_some());
     let shown = [true, true, with_state, true, true, with_private, true, true];
     let columns = ["INSTANCE", "NAME", "STATE", "FRONTEND", "BACKEND", "PRIVATE", "VIA", "KNOWN"];
@@ -240,6 +250,7 @@ fn run_length(rows: &[Row<'_>]) -> usize {
 
 fn cells(row: &Row<'_>, last: Option<&Row<'_>>) -> Vec<String> {
     let state = match (row.power, row.model_current) {
+        _ if row.gone => "gone".into(),
         (Some(power), Some(false)) => format!("{power}, old model"),
         (None, Some(false)) => "old model".into(),
         (Some(power), _) => power.to_string(),
@@ -296,17 +307,17 @@ mod tests {
         for part in [
             r#"{"schema":"vmssh.map/1","scale_set":null,"admin_username":null,"instances":[{"instance":"0","name":null,"#,
             r#""entries":[{"instance":"0","name":null,"address":"20.1.2.3","port":50000,"#,
-            r#""backend_port":null,"protocol":"tcp","via":"range","rule":null,"known":"computed","possible":false,"#,
+            r#""backend_port":null,"protocol":"tcp","via":"range","rule":null,"known":"computed","possible":false,"gone":false,"#,
             r#""computer_name":null,"vm_id":null,"power":null,"model_current":null}],"findings":[]}"#,
         ] {
             assert!(json.contains(part), "{part} in\n{json}");
         }
         assert_eq!(
             written(write_csv, &map),
-            "instance,name,address,port,backend_port,protocol,via,rule,known,possible,pool,load_balancer,\
+            "instance,name,address,port,backend_port,protocol,via,rule,known,possible,gone,pool,load_balancer,\
              load_balancer_group,frontend,scope,idle_timeout_minutes,tcp_reset,private_address,computer_name,vm_id,\
              power,model_current\n\
-             0,,20.1.2.3,50000,,tcp,range,,computed,false,,,,,,,,,,,,\n"
+             0,,20.1.2.3,50000,,tcp,range,,computed,false,false,,,,,,,,,,,,\n"
         );
     }
 

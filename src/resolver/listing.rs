@@ -63,7 +63,6 @@ fn listed(
     for line in lines {
         if let Owner::Gone(id) = question.owners.present(line.instance.clone()) {
             gone.push(id);
-            continue;
         }
         let mut entry =
             Entry::new(Some(line.instance.clone()), line.address.clone(), line.port, Via::NatRule);

@@ -179,6 +179,11 @@ impl Scope<'_> {
         instance.number().map(|number| format!("{}_{number}", set.name()))
     }
 
+    /// The name that an instance of a Uniform set gets for itself.
+    pub(super) fn computer_name(&self, instance: &InstanceId) -> Option<String> {
+        instance.computer_name(self.model?.computer_name_prefix.as_deref()?).filter(|_| self.is_uniform())
+    }
+
     /// The set's name in three parts.
     pub(super) fn name(&self) -> Option<ScaleSetName> {
         let id = self.id.as_ref()?;

@@ -142,7 +142,10 @@ impl Ways<'_> {
                 self.found.entries.push(entry);
             }
             Owner::Gone(instance) => {
-                self.gone.entry(instance).or_default().push(format!("{rule} on port {}", entry.port));
+                let gone = self.gone.entry(instance.clone()).or_default();
+                gone.push(format!("{rule} on port {}", entry.port));
+                entry.instance = Some(instance);
+                self.found.entries.push(entry);
             }
             Owner::Others => self.others += 1,
             Owner::Unknown => self.found.entries.push(entry),

@@ -216,7 +216,11 @@ fn case_21_a_rule_of_an_instance_that_is_gone_and_an_instance_without_one() {
     network.sets[0].instances[1].gone = true;
     network.sets[0].instances.push(Instance::new("6"));
     let shown = check(&network, 0);
-    assert_eq!(shown.short(), ["0 20.1.2.3:50002>22", "5 20.1.2.3:50000>22"]);
+    // What Azure has is shown, and is no way in: nothing is dialled there.
+    assert_eq!(shown.short(), ["0 20.1.2.3:50002>22", "1 20.1.2.3:50001>22", "5 20.1.2.3:50000>22"]);
+    let gone: Vec<_> = shown.document["entries"].as_array().unwrap().iter().map(|row| &row["gone"]).collect();
+    assert_eq!(gone, [false, true, false]);
+    assert_eq!(shown.document["instances"].as_array().unwrap().len(), 3);
     assert_eq!(shown.warnings(), ["instance-without-port", "rule-of-deleted-instance"]);
     assert_eq!(shown.the("instance-without-port").instances, ["6"]);
     assert_eq!(

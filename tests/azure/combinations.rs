@@ -281,7 +281,7 @@ fn states_and_ranges_that_a_scale_out_outgrows() {
     assert_eq!(shown.the("instance-not-running").message, "instance 1 is deallocated");
     assert_eq!(
         shown.the("instance-not-running").hint,
-        "start them: `az vmss start -g prod-rg -n web --instance-ids 1`"
+        "start it: `az vmss start -g prod-rg -n web --instance-ids 1`"
     );
     assert_eq!(shown.the("outdated-model").instances, ["2"]);
     assert_eq!(
@@ -301,7 +301,7 @@ fn hints_for_a_uniform_set_without_its_model() {
     let shown = try_map(&documents, None).unwrap();
     assert_eq!(
         shown.the("instance-not-running").hint,
-        "start them: `az vmss start -g prod-rg -n web --instance-ids 1`"
+        "start it: `az vmss start -g prod-rg -n web --instance-ids 1`"
     );
 }
 

@@ -7,7 +7,11 @@ impl Network {
     /// The right ways into a set.
     pub(crate) fn expected(&self, set: usize) -> Vec<Way> {
         let mut ways = Vec::new();
-        let is_ours = |member: &Member| member.set == set && !self.instance(*member).gone;
+        let is_there = |member: &Member| !self.instance(*member).gone;
+        // Of a Uniform set's instance that is gone, the rule tells whose it was; of a Flexible one's only the
+        // card, which is gone as well.
+        let is_ours =
+            |member: &Member| member.set == set && (is_there(member) || self.sets[set].kind == Kind::Uniform);
         for balancer in &self.balancers {
             for pool in &balancer.nat_pools {
                 for (member, port) in pool.ports.iter().filter(|(member, _)| is_ours(member)) {
@@ -22,9 +26,13 @@ impl Network {
                 }
             }
             for rule in &balancer.pool_rules {
-                for (member, port) in rule.ports.iter().filter(|(member, _)| is_ours(member)) {
+                let pool = &balancer.backend_pools[rule.backend_pool];
+                // A bare address leads to an instance by its card, and that is gone with it.
+                let is_told = |member: &Member| pool.by_address.is_none() || is_there(member);
+                let ports = rule.ports.iter().filter(|(member, _)| is_ours(member) && is_told(member));
+                for (member, port) in ports {
                     let way = self.way(balancer, &rule.to, *member, *port);
-                    let pool = Some(balancer.backend_pools[rule.backend_pool].name.clone());
+                    let pool = Some(pool.name.clone());
                     ways.push(Way { via: "nat-rule-v2".into(), pool, ..way });
                 }
             }
@@ -35,7 +43,8 @@ impl Network {
                 }
             }
         }
-        ways.extend(self.members().into_iter().filter(is_ours).filter_map(|m| self.own_address(m)));
+        let there = self.members().into_iter().filter(is_ours).filter(is_there);
+        ways.extend(there.filter_map(|member| self.own_address(member)));
         ways.sort();
         ways
     }
@@ -63,7 +72,7 @@ impl Network {
             instance: Some(self.instance(member).id.clone()),
             name: Some(self.machine_name(member)),
             computer_name: Some(self.computer_name(member)),
-            private_address: Some(self.private_address(member)),
+            private_address: (!self.instance(member).gone).then(|| self.private_address(member)),
             ..Way::default()
         }
     }
@@ -96,7 +105,14 @@ impl Network {
         let set = &self.sets[member.set];
         let id = &self.instance(member).id;
         if set.kind == Kind::Uniform {
-            format!("{}{id:0>6}", set.name)
+            let mut number: usize = id.parse().unwrap();
+            let mut digits = ['0'; 6];
+            for digit in digits.iter_mut().rev() {
+                *digit =
+                    char::from_digit(u32::try_from(number % 36).unwrap(), 36).unwrap().to_ascii_uppercase();
+                number /= 36;
+            }
+            format!("{}{}", set.name, digits.iter().collect::<String>())
         } else {
             id.replace('_', "").to_uppercase()
         }
