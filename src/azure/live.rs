@@ -19,11 +19,11 @@ use self::references::{
 };
 use super::{
     Depth,
-    arm::{Arm, ArmError},
+    arm::{Arm, ArmError, ArmErrorKind},
     wire::{self, Read},
 };
 use crate::{
-    natmap::NatMap,
+    natmap::{NatMap, Scope},
     resolver::{self, Wish},
     resource::{Kind, Orchestration, ResourceId, Resources, ScaleSet, Unread},
 };
@@ -94,12 +94,15 @@ pub async fn read(arm: &Arm, set: &ResourceId, depth: Depth, wish: &Wish) -> Res
     }
     asking.round(wants).await?;
     asking.rounds_of_references(depth).await?;
+    if depth == Depth::Ports && !flexible && asking.counts_differ(wish, model.capacity) {
+        asking.round(vec![Want::Machines { flexible, with_view: true }]).await?;
+    }
     if depth < Depth::Full && asking.leaves_open(wish) {
         asking.wants_cards = true;
         asking.round(vec![asking.cards(flexible)]).await?;
         asking.rounds_of_references(depth).await?;
     }
-    if asking.leaves_open(wish) {
+    if depth == Depth::Full || asking.leaves_open(wish) {
         // A pool of bare addresses is named by neither the model nor the cards.
         asking.round(vec![Want::Balancers]).await?;
         asking.rounds_of_references(depth).await?;
@@ -120,6 +123,24 @@ enum Want {
     InstanceAddresses,
     /// Load balancers of the subscription that know the instances by their private addresses.
     Balancers,
+}
+
+impl Want {
+    /// Whether the map is still one without it, when Azure does not come to answer: the ports are known all
+    /// the same, and what could not be read is said.
+    fn may_fail(&self, error: &ArmError) -> bool {
+        let only_enriches = match self {
+            Self::Resource(id) => is_for_findings(id),
+            Self::Cards(_) | Self::Balancers => true,
+            Self::Machines { .. } | Self::InstanceAddresses => false,
+        };
+        only_enriches && !matches!(error.kind(), ArmErrorKind::SignIn | ArmErrorKind::Unauthorized)
+    }
+}
+
+/// Whether a resource tells only what findings say.
+fn is_for_findings(id: &ResourceId) -> bool {
+    matches!(id.kind(), Some(Kind::SecurityGroup | Kind::Subnet))
 }
 
 /// A conversation with Azure about one scale set.
@@ -160,7 +181,9 @@ impl Asking<'_> {
         for (want, answer) in wants.iter().zip(answers) {
             match answer {
                 Ok(resources) => self.resources.merge(resources),
-                Err(LiveError::Arm(error)) if error.is_unreadable() => self.note_unread(want, error),
+                Err(LiveError::Arm(error)) if error.is_unreadable() || want.may_fail(&error) => {
+                    self.note_unread(want, error);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -239,7 +262,7 @@ impl Asking<'_> {
             // Looked at on the chance only; nobody said that there is one.
             Want::Balancers => return,
         };
-        let only_for_findings = matches!(id.kind(), Some(Kind::SecurityGroup | Kind::Subnet));
+        let only_for_findings = is_for_findings(&id);
         self.resources.unread.push(Unread { id, reason: error.reason() });
         if !only_for_findings {
             self.failures.push(error);
@@ -270,14 +293,22 @@ impl Asking<'_> {
         Ok(())
     }
 
-    /// Whether the cards would tell more: an instance has no way in yet, or a member of a pool is known by
-    /// its private address only.
+    /// Whether the load balancers lead to another number of instances than the scale set is to have: some
+    /// are gone, or reached another way.
+    fn counts_differ(&self, wish: &Wish, capacity: Option<u64>) -> bool {
+        let Ok(map) = resolver::resolve(&self.resources, wish) else { return true };
+        !map.entries.is_empty() && capacity.is_some_and(|capacity| capacity != map.instances.len() as u64)
+    }
+
+    /// Whether the cards would tell more: an instance has no way in yet, no way is a public one, or a member
+    /// of a pool is known by its private address only.
     fn leaves_open(&self, wish: &Wish) -> bool {
         let Ok(map) = resolver::resolve(&self.resources, wish) else { return true };
         let pools = self.resources.load_balancers.iter().flat_map(|lb| lb.backend_pools.iter().flatten());
         let mut members = pools.flat_map(|pool| &pool.addresses);
         let by_address = members.any(|m| m.configuration.is_none() && !m.mappings.is_empty());
-        (by_address && !self.resources.cards_listed) || map.entries.is_empty() || has_unreached(&map)
+        let internal = map.entries.iter().all(|entry| entry.rule.scope == Some(Scope::Internal));
+        (by_address && !self.resources.cards_listed) || internal || has_unreached(&map)
     }
 }
 

@@ -136,11 +136,25 @@ impl fmt::Display for Cause {
 
 impl StdError for Cause {}
 
+/// A text without what looks like a token (RFC 7519: base 64 of `{"`, three parts): an answer may echo ours.
+fn without_tokens(text: &str) -> String {
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || "-_.=+/".contains(c);
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("eyJ") {
+        let (before, token) = rest.split_at(at);
+        shown.push_str(before);
+        shown.push_str("[token]");
+        rest = token.trim_start_matches(is_of_token);
+    }
+    shown + rest
+}
+
 impl ArmError {
     pub(super) fn new(what: &str, path: &str, reason: Reason) -> Self {
         let cause = match &reason {
             Reason::Refused(refused) => {
-                let short: String = refused.message.chars().take(MESSAGE_CHARS).collect();
+                let short: String = without_tokens(&refused.message).chars().take(MESSAGE_CHARS).collect();
                 Some(clean_line(&short)).filter(|text| !text.is_empty()).map(|text| format!("Azure: {text}"))
             }
             _ => None,
@@ -267,5 +281,16 @@ impl StdError for ArmError {
             Reason::SignIn(error) => Some(error),
             _ => self.cause.as_ref().map(|cause| cause as &dyn StdError),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_tokens;
+
+    #[test]
+    fn tokens_that_are_echoed_are_not_shown() {
+        assert_eq!(without_tokens("the token 'eyJhbGci.eyJhdWQi.c2ln-_' has expired"), "the token '[token]' has expired");
+        assert_eq!(without_tokens("no token here"), "no token here");
     }
 }

@@ -25,6 +25,9 @@ fn not_running(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
     let finding = |(power, ids): (Power, Vec<InstanceId>)| {
         let hint = match power {
             Power::Starting => "it answers when it has started: try again in a minute".into(),
+            Power::Stopping | Power::Deallocating => {
+                "somebody is stopping it: wait for that, and start it then if it is needed".into()
+            }
             // A Uniform set starts its instances; a Flexible one's are machines of their own.
             _ if question.scope.is_uniform() || map.scale_set.is_none() => {
                 let them = if ids.len() == 1 { "it" } else { "them" };
