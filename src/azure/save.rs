@@ -368,7 +368,10 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert!(fs::read_to_string(&real).unwrap().contains(SAVED_SCHEMA));
         fs::set_permissions(&real, fs::Permissions::from_mode(0o444)).unwrap();
-        assert_eq!(write_file(&real, &Resources::default()).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(
+            write_file(&real, &Resources::default()).unwrap_err().kind(),
+            io::ErrorKind::PermissionDenied
+        );
         assert!(write_file(folder.path(), &Resources::default()).is_err());
         write_file(Path::new("/dev/null"), &Resources::default()).unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());

@@ -162,7 +162,9 @@ impl From<LiveError> for Error {
 impl From<ResolveError> for Error {
     fn from(error: ResolveError) -> Self {
         let hint = match &error {
-            ResolveError::SeveralScaleSets(_) => "choose one with `--scale-set NAME`, or `--scale-set GROUP/NAME` where names repeat",
+            ResolveError::SeveralScaleSets(_) => {
+                "choose one with `--scale-set NAME`, or `--scale-set GROUP/NAME` where names repeat"
+            }
             ResolveError::NoSuchScaleSet { .. } => {
                 "save its model too: `az vmss show -g GROUP -n NAME > set.json`"
             }

@@ -85,6 +85,8 @@ macro_rules! codes {
 codes! {
     /// Neither a load balancer nor public addresses lead to the instances.
     NoLoadBalancer => "no-load-balancer", Warning;
+    /// The scale set has no instances.
+    NoInstances => "no-instances", Info;
     /// A load balancer has no inbound NAT rule that leads to the scale set.
     NoNatRule => "no-nat-rule", Warning;
     /// Some instances have no port, while others have.

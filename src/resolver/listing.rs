@@ -60,7 +60,20 @@ fn listed(
     covered: &mut HashSet<usize>,
 ) {
     let mut gone = Vec::new();
-    for line in lines {
+    // az refuses Flexible sets, and Uniform ones count their instances: a name is that of an IP configuration
+    // of some machine behind the same load balancer.
+    let (ours, others): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.instance.number().is_some());
+    if !others.is_empty() {
+        let names: Vec<_> = others.iter().map(|line| line.instance.as_str()).collect();
+        found.findings.push(Finding::new(
+            FindingCode::SharedLoadBalancer,
+            format!(
+                "the list of endpoints also names what is no instance of a scale set: {}",
+                names.join(", ")
+            ),
+        ));
+    }
+    for line in ours {
         if let Owner::Gone(id) = question.owners.present(line.instance.clone()) {
             gone.push(id);
         }

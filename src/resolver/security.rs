@@ -82,6 +82,8 @@ fn reach(rule: &SecurityRule, scope: Scope) -> Reach {
             Scope::Internal if is("VirtualNetwork") => Reach::All,
             Scope::Public if is("VirtualNetwork") => Reach::None,
             Scope::Internal if is("Internet") => Reach::None,
+            // Nobody comes from there over a public address.
+            Scope::Public if Prefix::parse(source).is_some_and(Prefix::is_private) => Reach::None,
             // Health probes only.
             _ if is("AzureLoadBalancer") => Reach::None,
             _ => Reach::Some,
@@ -107,6 +109,14 @@ impl Prefix {
         let longest = if matches!(address, IpAddr::V4(_)) { 32 } else { 128 };
         let length = length.unwrap_or(longest);
         (length <= longest).then_some(Self { address, length })
+    }
+
+    /// Addresses that no packet from the internet has (RFC 1918, RFC 4193).
+    fn is_private(self) -> bool {
+        ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
+            .into_iter()
+            .filter_map(Self::parse)
+            .any(|private| private.length <= self.length && private.contains(self.address))
     }
 
     fn contains(self, address: IpAddr) -> bool {
@@ -185,6 +195,10 @@ mod tests {
         assert_eq!(answer(vec![elsewhere.clone()], Scope::Public, 22), "closed by nothing");
         elsewhere.destinations.push("10.0.0.0/29".into());
         assert_eq!(answer(vec![elsewhere], Scope::Public, 22), "open");
+        assert_eq!(
+            answer(vec![rule(100, Access::Allow, "10.1.0.0/16", "22")], Scope::Public, 22),
+            "closed by nothing"
+        );
         let mut udp = rule(100, Access::Allow, "Internet", "22");
         udp.protocol = Some(Protocol::Udp);
         assert_eq!(answer(vec![udp], Scope::Public, 22), "closed by nothing");

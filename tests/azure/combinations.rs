@@ -286,7 +286,7 @@ fn states_and_ranges_that_a_scale_out_outgrows() {
     assert_eq!(shown.the("outdated-model").instances, ["2"]);
     assert_eq!(
         shown.the("range-nearly-full").message,
-        "pool ssh (50000-50004) has 5 ports for 3 instances: a scale-out needs up to 6 (overprovisioning makes \
+        "pool ssh (50000-50004) has 5 ports, and the scale set 3 instances: a scale-out needs up to 6 (overprovisioning makes \
          twice as many at first)"
     );
 }

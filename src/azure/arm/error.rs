@@ -290,7 +290,10 @@ mod tests {
 
     #[test]
     fn tokens_that_are_echoed_are_not_shown() {
-        assert_eq!(without_tokens("the token 'eyJhbGci.eyJhdWQi.c2ln-_' has expired"), "the token '[token]' has expired");
+        assert_eq!(
+            without_tokens("the token 'eyJhbGci.eyJhdWQi.c2ln-_' has expired"),
+            "the token '[token]' has expired"
+        );
         assert_eq!(without_tokens("no token here"), "no token here");
     }
 }

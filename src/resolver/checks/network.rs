@@ -4,9 +4,11 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{instances_have, set_options};
 use crate::{
-    natmap::{BackendPort, Entry, Finding, FindingCode, InstanceId, Known, NatMap, Protocol, Scope},
+    natmap::{
+        BackendPort, Entry, Finding, FindingCode, FrontendPort, InstanceId, Known, NatMap, Protocol, Scope,
+    },
     resolver::{Question, owner::Owner},
-    resource::{BackendPool, LoadBalancer, NatRule, RuleTarget},
+    resource::{BackendPool, Frontend, FrontendAddress, LoadBalancer, NatRule, RuleTarget},
 };
 
 pub(super) fn all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
@@ -18,7 +20,7 @@ pub(super) fn all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
     findings.extend(unknown_instances(question, map));
     findings.extend(backend_port_not_mapped(question, map));
     findings.extend(frontends_without_address(question, map));
-    findings.extend(own_addresses_missing(map));
+    findings.extend(own_addresses_missing(question, map));
     findings.extend(several_backend_ports(map));
     findings.extend(internal_only(map));
     findings.extend(idle_timeout(question.wish.keepalive, map));
@@ -56,8 +58,15 @@ fn no_way_at_all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
             )),
         ];
     }
+    // Nobody is there to have a port.
+    let is_empty = map.instances.is_empty() && question.scope.model.is_some_and(|m| m.capacity == Some(0));
+    if is_empty {
+        let name = question.scope.name().map(|set| set.name).unwrap_or_default();
+        return vec![Finding::new(FindingCode::NoInstances, format!("scale set {name} has no instances"))];
+    }
     let known = |balancer: &&LoadBalancer| balancer.rules_listed;
-    let of_one = |balancer| no_port_given(question, balancer).unwrap_or_else(|| no_nat_rule(balancer, map));
+    let of_one =
+        |balancer| no_port_given(question, balancer).unwrap_or_else(|| no_nat_rule(question, balancer, map));
     balancers.into_iter().filter(known).map(of_one).collect()
 }
 
@@ -86,7 +95,7 @@ fn no_port_given(question: &Question<'_>, balancer: &LoadBalancer) -> Option<Fin
     )
 }
 
-fn no_nat_rule(balancer: &LoadBalancer, map: &NatMap) -> Finding {
+fn no_nat_rule(question: &Question<'_>, balancer: &LoadBalancer, map: &NatMap) -> Finding {
     let rules = balancer.nat_rules.as_deref().unwrap_or_default();
     let leads_elsewhere = rules.iter().any(|rule| rule.target != RuleTarget::Nothing);
     let name = balancer.name();
@@ -96,14 +105,33 @@ fn no_nat_rule(balancer: &LoadBalancer, map: &NatMap) -> Finding {
         }
         _ => format!("load balancer {name} has no inbound NAT rule"),
     };
-    let pool = balancer.backend_pools.iter().flatten().next().map_or("POOL", |pool| pool.id.name());
-    let frontend = balancer.frontends.iter().flatten().next().map_or("FRONTEND", |f| f.id.name());
+    let in_model = |pool: &&BackendPool| {
+        question.scope.model.is_some_and(|m| m.configurations().any(|c| c.backend_pools.contains(&pool.id)))
+    };
+    let pool = balancer.backend_pools.iter().flatten().find(in_model).map_or("POOL", |pool| pool.id.name());
+    let is_public = |frontend: &&Frontend| matches!(frontend.address, FrontendAddress::Public(_));
+    let frontends = || balancer.frontends.iter().flatten();
+    let frontend = frontends().find(is_public).or_else(|| frontends().next());
+    let frontend = frontend.map_or("FRONTEND", |frontend| frontend.id.name());
+    let (start, end) = free_range(balancer);
     Finding::new(FindingCode::NoNatRule, message).hint(format!(
         "make one for the whole pool: `az network lb inbound-nat-rule create -g {} --lb-name {name} -n ssh --protocol Tcp \
          --frontend-ip {frontend} --backend-address-pool {pool} --backend-port 22 \
-         --frontend-port-range-start 50000 --frontend-port-range-end 50119`",
+         --frontend-port-range-start {start} --frontend-port-range-end {end}`",
         balancer.id.group().unwrap_or("GROUP"),
     ))
+}
+
+/// A range like azure-cli's own, behind those that are there.
+fn free_range(balancer: &LoadBalancer) -> (u16, u16) {
+    const START: u16 = 50_000;
+    const PORTS: u16 = 120;
+    let of_rules =
+        balancer.nat_rules.iter().flatten().flat_map(|rule| [rule.range.map(|r| r.1), rule.frontend_port]);
+    let of_pools = balancer.nat_pools.iter().map(|pool| pool.end);
+    let taken = of_rules.flatten().chain(of_pools).map(FrontendPort::get).filter(|port| *port >= START).max();
+    let start = taken.map_or(START, |taken| taken.saturating_add(1)).min(u16::MAX - PORTS);
+    (start, start + PORTS - 1)
 }
 
 /// Instances that have no port while others have.
@@ -246,7 +274,7 @@ fn frontends_without_address(question: &Question<'_>, map: &NatMap) -> Vec<Findi
 }
 
 /// Instances whose own public address is not assigned.
-fn own_addresses_missing(map: &NatMap) -> Option<Finding> {
+fn own_addresses_missing(question: &Question<'_>, map: &NatMap) -> Option<Finding> {
     let without: Vec<_> = map
         .entries
         .iter()
@@ -258,7 +286,11 @@ fn own_addresses_missing(map: &NatMap) -> Option<Finding> {
             FindingCode::FrontendWithoutAddress,
             format!("{} a public address that is not assigned yet", instances_have(&without)),
         )
-        .hint(format!("see them: `az vmss list-instance-public-ips {} -o table`", set_options(map)))
+        .hint(if question.scope.is_uniform() {
+            format!("see them: `az vmss list-instance-public-ips {} -o table`", set_options(map))
+        } else {
+            "see them: `az network public-ip list -g GROUP -o table`".into()
+        })
         .about(without)
     })
 }
@@ -303,6 +335,6 @@ fn idle_timeout(keepalive: Duration, map: &NatMap) -> Option<Finding> {
                 keepalive.as_secs()
             ),
         )
-        .hint("send them at twice the rate: `ssh -o ServerAliveInterval=60`")
+        .hint(format!("send them sooner: `ssh -o ServerAliveInterval={}`", (idle / 2).as_secs().max(1)))
     })
 }

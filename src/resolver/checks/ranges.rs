@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     natmap::{Finding, FindingCode, FrontendPort, NatMap, Via},
-    resolver::Question,
+    resolver::{Question, owner::Owner},
     resource::{LoadBalancer, ResourceId, RuleTarget},
 };
 
@@ -19,26 +19,33 @@ struct Range<'a> {
     balancer: &'a LoadBalancer,
     start: FrontendPort,
     end: FrontendPort,
+    /// How many IP configurations of each instance get a port of it.
+    per_instance: u64,
+    /// Members of its pool that are not the scale set's, and have ports too.
+    others: u64,
 }
 
 pub(super) fn all(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
     let model = question.scope.model;
     let count = map.instances.len() as u64;
-    let wanted = count.max(model.and_then(|model| model.capacity).unwrap_or(0));
+    let instances = count.max(model.and_then(|model| model.capacity).unwrap_or(0));
     let overprovision = model.is_some_and(|model| model.overprovision) && question.scope.is_uniform();
-    let scaled_out = if overprovision { wanted * OVERPROVISIONED } else { wanted + 1 };
-    if wanted == 0 || question.scope.id.is_none() {
+    let most = if overprovision { instances * OVERPROVISIONED } else { instances + 1 };
+    if instances == 0 || question.scope.id.is_none() {
         return Vec::new();
     }
     let check = |range: Range<'_>| {
         let ports = u64::from(range.end.get().saturating_sub(range.start.get())) + 1;
+        let wanted = instances * range.per_instance + range.others;
+        let scaled_out = most * range.per_instance + range.others;
         if ports < wanted {
-            let message = format!("{range} has {ports} ports, and the scale set {wanted} instances");
+            let message = format!("{range} has {ports} ports, and {}", range.users(instances));
             Some(range.finding(FindingCode::RangeTooSmall, message, scaled_out))
         } else if ports < scaled_out {
             let why = if overprovision { " (overprovisioning makes twice as many at first)" } else { "" };
             let message = format!(
-                "{range} has {ports} ports for {wanted} instances: a scale-out needs up to {scaled_out}{why}"
+                "{range} has {ports} ports, and {}: a scale-out needs up to {scaled_out}{why}",
+                range.users(instances)
             );
             Some(range.finding(FindingCode::RangeNearlyFull, message, scaled_out))
         } else {
@@ -70,18 +77,37 @@ fn ranges<'a>(question: &'a Question<'_>, map: &NatMap) -> impl Iterator<Item = 
         for pool in &balancer.nat_pools {
             if in_model(&pool.id) || is_used(true, &pool.id) {
                 let (start, end) = (pool.start, pool.end);
-                found.push(Range { kind: "pool", id: &pool.id, balancer, start, end });
+                let configurations = question.scope.model.iter().flat_map(|model| model.configurations());
+                let in_pool = configurations.filter(|c| c.nat_pools.contains(&pool.id)).count();
+                let per_instance = in_pool.max(1) as u64;
+                found.push(Range {
+                    kind: "pool",
+                    id: &pool.id,
+                    balancer,
+                    start,
+                    end,
+                    per_instance,
+                    others: 0,
+                });
             }
         }
         for rule in balancer.nat_rules.iter().flatten() {
-            if let (RuleTarget::Pool(_), Some((start, end))) = (&rule.target, rule.range)
+            if let (RuleTarget::Pool(pool), Some((start, end))) = (&rule.target, rule.range)
                 && is_used(false, &rule.id)
             {
-                found.push(Range { kind: "rule", id: &rule.id, balancer, start, end });
+                let (per_instance, others) = (1, others_in(question, balancer, pool));
+                found.push(Range { kind: "rule", id: &rule.id, balancer, start, end, per_instance, others });
             }
         }
     }
     found.into_iter()
+}
+
+/// Members of a backend pool that are other machines'.
+fn others_in(question: &Question<'_>, balancer: &LoadBalancer, pool: &ResourceId) -> u64 {
+    let pools = balancer.backend_pools.iter().flatten().filter(|there| there.id == *pool);
+    let members = pools.flat_map(|pool| &pool.addresses);
+    members.filter(|member| question.owners.of_member(member).1 == Owner::Others).count() as u64
 }
 
 impl std::fmt::Display for Range<'_> {
@@ -91,6 +117,19 @@ impl std::fmt::Display for Range<'_> {
 }
 
 impl Range<'_> {
+    /// Who needs ports of it.
+    fn users(&self, instances: u64) -> String {
+        let each = match self.per_instance {
+            1 => String::new(),
+            several => format!(" with {several} IP configurations each"),
+        };
+        let others = match self.others {
+            0 => String::new(),
+            others => format!(", and its pool {others} others"),
+        };
+        format!("the scale set {instances} instances{each}{others}")
+    }
+
     fn finding(&self, code: FindingCode, message: String, needed: u64) -> Finding {
         let end = (u64::from(self.start.get()) + needed).saturating_sub(1).min(u64::from(u16::MAX) - 1);
         Finding::new(code, message).hint(format!(

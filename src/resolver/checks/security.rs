@@ -148,22 +148,30 @@ impl Closed<'_> {
             message.push_str("; it lets in the frontend ports, but security groups see the backend port");
         }
         Finding::new(FindingCode::SecurityGroupDenies, message)
-            .hint(format!(
-                "`az network nsg rule create -g {} --nsg-name {name} -n allow-{port} --priority {} --direction Inbound \
-                 --access Allow --protocol Tcp --source-address-prefixes YOUR-ADDRESS --destination-port-ranges {port}`",
-                group.id.group().unwrap_or("GROUP"),
-                free_priority(group, rule),
-            ))
+            .hint(match (free_priority(group, rule), rule) {
+                (None, Some(rule)) => format!(
+                    "no priority before rule {} is left: change that rule, `az network nsg rule show -g {} --nsg-name {name} -n {}`",
+                    rule.name,
+                    group.id.group().unwrap_or("GROUP"),
+                    rule.name
+                ),
+                (priority, _) => format!(
+                    "`az network nsg rule create -g {} --nsg-name {name} -n allow-{port} --priority {} --direction Inbound \
+                     --access Allow --protocol Tcp --source-address-prefixes YOUR-ADDRESS --destination-port-ranges {port}`",
+                    group.id.group().unwrap_or("GROUP"),
+                    priority.map_or("PRIORITY".into(), |priority| priority.to_string()),
+                ),
+            })
             .about(if all { Vec::new() } else { self.instances })
     }
 }
 
 /// A priority that no rule has, ahead of the one that denies. 1000 is what Azure's own tools begin with;
 /// 100 is the first that a rule may have.
-fn free_priority(group: &SecurityGroup, denying: Option<&SecurityRule>) -> u32 {
+fn free_priority(group: &SecurityGroup, denying: Option<&SecurityRule>) -> Option<u32> {
     const USUAL: u32 = 1000;
     const FIRST: u32 = 100;
     let before = denying.map_or(USUAL + 1, |rule| rule.priority.min(USUAL + 1));
     let is_free = |priority: &u32| group.rules.iter().all(|rule| rule.priority != *priority);
-    (FIRST..before).rev().find(is_free).unwrap_or(FIRST)
+    (FIRST..before).rev().find(is_free)
 }

@@ -92,7 +92,9 @@ fn frontends(question: &Question<'_>, map: &NatMap) -> Vec<Finding> {
     let mut seen = HashSet::new();
     let mut findings = Vec::new();
     let without = |entry: &&Entry| {
-        entry.address.is_none() && !entry.via.is_own_address() && question.resources.connection_info.is_none()
+        // Of az's list it is known that there is none: it printed `None`.
+        let of_list = question.resources.connection_info.is_some() && entry.rule.name.is_none();
+        entry.address.is_none() && !entry.via.is_own_address() && !of_list
     };
     for entry in map.entries.iter().filter(without) {
         let rule = &entry.rule;
