@@ -76,7 +76,7 @@ enum Verb {
     ///
     /// Findings go to stderr, in JSON into the document; docs/findings.md explains each.
     ///
-    /// Exit status: 0 the map could be made, 3 it could not.
+    /// Exit status: 0 the map could be made, 3 it could not, or what leads to the instances could not be read.
     Map(MapArgs),
     /// Probe the TCP ports of all instances at once: do they answer, and how fast.
     ///

@@ -30,6 +30,8 @@ pub(super) struct Loaded {
     pub(super) lab: Option<Arc<Lab>>,
     /// The documents, where the map was made of some.
     pub(super) resources: Option<Resources>,
+    /// Why the map has no way in: something could not be read.
+    pub(super) failure: Option<Error>,
 }
 
 /// The lab's size where none is given: enough for a table, a fold and a fault.
@@ -44,16 +46,29 @@ pub(super) struct Wanted {
     pub(super) backend_port: Option<BackendPort>,
 }
 
-/// Reads or starts what the target names.
+/// Reads or starts what the target names, for verbs that go to instances.
 pub(super) async fn load(context: &Context, args: &TargetArgs, wanted: Wanted) -> Result<Loaded, Error> {
+    let loaded = load_to_show(context, args, wanted).await?;
+    match loaded.failure {
+        Some(failure) => Err(failure),
+        None => Ok(loaded),
+    }
+}
+
+/// The same for showing what is known, also where nothing leads to an instance.
+pub(super) async fn load_to_show(
+    context: &Context,
+    args: &TargetArgs,
+    wanted: Wanted,
+) -> Result<Loaded, Error> {
     check_options(args)?;
     let resources = match &args.target.target {
         Target::Range(range) => {
-            return Ok(Loaded { map: NatMap::from_range(range), lab: None, resources: None });
+            return Ok(Loaded { map: NatMap::from_range(range), lab: None, resources: None, failure: None });
         }
         Target::Lab => {
             let lab = context.lab(|| lab_options(context, &args.lab)).await?;
-            return Ok(Loaded { map: lab.map().clone(), lab: Some(lab), resources: None });
+            return Ok(Loaded { map: lab.map().clone(), lab: Some(lab), resources: None, failure: None });
         }
         Target::Saved(path) => {
             let path = path.clone();
@@ -68,7 +83,7 @@ pub(super) async fn load(context: &Context, args: &TargetArgs, wanted: Wanted) -
     };
     let wish = wish(args, wanted, args.scale_set.clone().map(Choice::Name));
     let map = resolver::resolve(&resources, &wish)?;
-    Ok(Loaded { map, lab: None, resources: Some(resources) })
+    Ok(Loaded { map, lab: None, resources: Some(resources), failure: None })
 }
 
 fn wish(args: &TargetArgs, wanted: Wanted, scale_set: Option<Choice>) -> Wish {
@@ -80,7 +95,7 @@ fn wish(args: &TargetArgs, wanted: Wanted, scale_set: Option<Choice>) -> Wish {
     }
 }
 
-/// Asks Azure. A map without any way in, because something could not be read, is no map.
+/// Asks Azure.
 async fn live(
     context: &Context,
     args: &TargetArgs,
@@ -96,10 +111,8 @@ async fn live(
         Err(error) => return Err(not_found(&arm, &id, error).await),
     };
     let map = resolver::resolve(&answer.resources, &wish)?;
-    match answer.failures.into_iter().next() {
-        Some(failure) if map.entries.is_empty() => Err(failure.into()),
-        _ => Ok(Loaded { map, lab: None, resources: Some(answer.resources) }),
-    }
+    let failure = answer.failures.into_iter().next().filter(|_| map.entries.is_empty()).map(Error::from);
+    Ok(Loaded { map, lab: None, resources: Some(answer.resources), failure })
 }
 
 /// Adds what may have been meant to the error about a scale set that is not there.

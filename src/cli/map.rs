@@ -38,10 +38,7 @@ pub(super) struct MapArgs {
 
 pub(super) async fn run(context: &Context, args: &MapArgs) -> Result<Exit, Error> {
     let wanted = load::Wanted { depth: Depth::Full, backend_port: args.backend_port };
-    let loaded = load::load(context, &args.target, wanted).await?;
-    if let Some(path) = &args.save {
-        save(path, loaded.resources.as_ref()).await?;
-    }
+    let loaded = load::load_to_show(context, &args.target, wanted).await?;
     let set = args.instances.clone().unwrap_or_default();
     let map = loaded.map.restricted_to(&set, args.backend_port)?;
     context.ui.write(|out| match args.output {
@@ -53,7 +50,10 @@ pub(super) async fn run(context: &Context, args: &MapArgs) -> Result<Exit, Error
     if args.output != Format::Json {
         load::say_findings(context, &map.findings);
     }
-    Ok(Exit::Ok)
+    if let Some(path) = &args.save {
+        save(path, loaded.resources.as_ref()).await?;
+    }
+    loaded.failure.map_or(Ok(Exit::Ok), Err)
 }
 
 /// Writes the documents that the map was made of.

@@ -3,6 +3,7 @@
 use crate::{
     network::{Balancer, Kind, Machines, Network},
     stand_in::{StandIn, world},
+    way::Shown,
 };
 
 fn network() -> Network {
@@ -42,8 +43,17 @@ fn a_proxys_page_and_broken_json_are_named() {
 
 #[test]
 fn a_missing_right_is_named() {
-    let parts = ["no right to", "Microsoft.Network/loadBalancers/read", "Reader"];
-    expect(&azure(&["forbidden=loadBalancers"]), &["map", "prod-rg/web"], &parts);
+    let azure_without = azure(&["forbidden=loadBalancers"]);
+    let ran = azure_without.run(&["map", "prod-rg/web", "-o", "json"]).expect_status(3);
+    for part in ["no right to", "Microsoft.Network/loadBalancers/read", "Reader"] {
+        assert!(ran.stderr.contains(part), "no {part:?} in\n{}", ran.stderr);
+    }
+    // What is known is shown all the same.
+    let shown = Shown::of(ran.json_lines().remove(0));
+    assert_eq!((shown.ways.len(), shown.document["instances"].as_array().unwrap().len()), (0, 2));
+    assert!(shown.codes().contains(&"not-read"), "{:?}", shown.codes());
+    let nobody = azure_without.run(&["probe", "prod-rg/web"]).expect_status(3);
+    assert_eq!(nobody.stdout, "");
     let parts = ["no right to", "Microsoft.Compute/virtualMachineScaleSets/read"];
     expect(&azure(&["forbidden=virtualMachineScaleSets"]), &["map", "prod-rg/web"], &parts);
 }
@@ -53,6 +63,15 @@ fn what_only_findings_need_may_be_refused() {
     let shown = azure(&["forbidden=networkInterfaces"]).map("prod-rg/web");
     assert_eq!(shown.ways.len(), 2);
     assert!(shown.codes().contains(&"not-read"), "{:?}", shown.codes());
+}
+
+#[test]
+fn what_only_enriches_the_map_does_not_end_it() {
+    for fault in ["unavailable=1s,networkInterfaces", "throttle=900s,subnets"] {
+        // Without a number of times it goes on for ever.
+        let shown = azure(&[fault, "throttle=900s,networkSecurityGroups"]).map("prod-rg/web");
+        assert_eq!(shown.ways.len(), 2, "{fault}");
+    }
 }
 
 #[test]
