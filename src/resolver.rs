@@ -130,6 +130,10 @@ pub fn resolve(resources: &Resources, wish: &Wish) -> Result<NatMap, ResolveErro
     let mut map = NatMap::from_entries(found.entries);
     map.scale_set = question.scope.name();
     map.admin_username = question.scope.model.and_then(|model| model.admin_username.clone());
+    // az's list of cards is one of instances too.
+    let with_cards = question.owners.of_cards().filter(|id| map.instance(id).is_none());
+    let with_cards: Vec<_> = with_cards.cloned().map(Instance::new).collect();
+    map.instances.extend(with_cards);
     let is_gone =
         |instance: &Instance| matches!(question.owners.present(instance.id.clone()), Owner::Gone(_));
     let (gone, present) = map.instances.into_iter().partition(is_gone);

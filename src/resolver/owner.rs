@@ -137,6 +137,11 @@ impl<'a> Owners<'a> {
         self.configurations.get(configuration)?.private_address
     }
 
+    /// The instances that have cards, where no list tells all instances.
+    pub(super) fn of_cards(&self) -> impl Iterator<Item = &InstanceId> {
+        self.by_instance.keys().filter(|_| self.listed.is_none())
+    }
+
     /// The private addresses of an instance, the first card's first.
     pub(super) fn private_addresses(&self, instance: &InstanceId) -> Vec<IpAddr> {
         self.by_instance.get(instance).cloned().unwrap_or_default()

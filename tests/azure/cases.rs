@@ -58,6 +58,13 @@ fn case_02_ids_have_gaps() {
 }
 
 #[test]
+fn case_03_a_hundred_instances_with_gaps_in_pages() {
+    let ids: Vec<_> = (0..150).filter(|id| id % 3 != 2).map(|id: u32| id.to_string()).collect();
+    let shown = check(&pooled("grid", &ids.iter().map(String::as_str).collect::<Vec<_>>()), 0);
+    assert_eq!(shown.ways.len(), 100);
+}
+
+#[test]
 fn case_05_several_cards_in_the_pool() {
     let mut network = pooled("web", &["0", "1"]);
     let mut second = Card::new("nic2", vec![Configuration::new("cfg2")]);

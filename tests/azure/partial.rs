@@ -330,7 +330,7 @@ fn the_document_names_what_there_is() {
         }
         cases += 1;
     }
-    assert_eq!(cases, 30);
+    assert_eq!(cases, 31);
 }
 
 #[test]
