@@ -121,8 +121,8 @@ async fn instances_that_hang_are_given_up_and_named() {
         (HangsIn::Command, "command"),
     ];
     let mut ports = serde_json::Map::new();
-    for (stage, name) in stages {
-        ports.insert(format!("instance {name}"), format!("127.0.0.1:{}", hanging::start(stage).await).into());
+    for (id, (stage, _)) in stages.into_iter().enumerate() {
+        ports.insert(format!("instance {id}"), format!("127.0.0.1:{}", hanging::start(stage).await).into());
     }
     let file = format!("me@@{}", here.file("ports.json", serde_json::Value::from(ports).to_string()));
     let key = here.home.path().join("id").to_str().unwrap().to_owned();
@@ -154,8 +154,9 @@ async fn instances_that_hang_are_given_up_and_named() {
     // Two limits of 2 s one after the other, and a wide margin for a busy machine.
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let outcomes = outcomes(&ran);
-    for (_, name) in stages {
-        assert_eq!(outcomes[name], ("error".into(), Some(name.into()), None), "{}", ran.stdout);
+    for (id, (_, name)) in stages.into_iter().enumerate() {
+        let outcome = &outcomes[&id.to_string()];
+        assert_eq!(*outcome, ("error".into(), Some(name.into()), None), "{}", ran.stdout);
     }
 }
 
