@@ -308,6 +308,15 @@ fn a_backend_pool_alone_tells_ports_and_instances() {
     );
 }
 
+#[test]
+fn a_name_in_azs_list_is_a_stranger() {
+    // What az prints of a stand-alone machine behind the scale set's load balancer.
+    let shown =
+        map(&[serde_json::json!({"instance ipconfig1": "20.1.2.3:2222", "instance 0": "20.1.2.3:50000"})]);
+    assert_eq!(shown.short(), ["0 20.1.2.3:50000>?"]);
+    assert!(shown.the("shared-load-balancer").message.ends_with("no instance of a scale set: ipconfig1"));
+}
+
 /// The codes that the document names are codes of the program, and its cases are tested.
 #[test]
 fn the_document_names_what_there_is() {
