@@ -28,8 +28,8 @@ use crate::{
     resource::{Kind, Orchestration, ResourceId, Resources, ScaleSet, Unread},
 };
 
-/// The version of the compute provider's interface that is spoken. azure-cli lists instances with the same;
-/// the clouds of governments and China, which lag behind, have it.
+/// The version of the compute provider's interface that is spoken: the one with which azure-cli 2.91 lists
+/// instances.
 pub(super) const COMPUTE: &str = "2024-11-01";
 
 /// The network provider's. Port mappings of NAT rules of version 2 are in load balancers' documents since
