@@ -1,10 +1,16 @@
 //! What work tells its watchers: plain values, made by the working modules and shown by `report`.
 
+mod probe;
+
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use serde::Serialize;
 use thiserror::Error;
+
+pub use self::probe::{
+    Answer, Clock, IcmpError, ProbeEvent, ProbeOutcome, ProbeSample, ServiceOutcome, Unreachable,
+};
 
 /// How far an attempt to run a command on an instance got. In the order in which they happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -230,55 +236,6 @@ pub enum FanoutEvent {
         /// Which still run.
         running: Vec<usize>,
     },
-}
-
-/// The result of one probe of one endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProbeOutcome {
-    /// The port answered the SYN.
-    Answered {
-        /// The round-trip time of the handshake; `None` where a SYN was sent again and the time of
-        /// the one that was answered can't be told.
-        rtt: Option<Duration>,
-        /// Who measured it.
-        clock: Clock,
-        /// SYNs that had to be sent again before the answer.
-        retransmitted: u32,
-    },
-    /// The port was refused (RST), as long after the SYN, by the program's clock.
-    Refused {
-        /// Time from SYN to refusal.
-        after: Duration,
-    },
-    /// Nothing came back within the time limit.
-    TimedOut,
-    /// A router, a firewall or this machine's own routing said that there is no way.
-    Unreachable(String),
-    /// The name of the frontend has no address.
-    NotResolved(String),
-    /// We could not try: no file handle, no local port. Ours, never counted as loss.
-    NotSent(String),
-}
-
-/// Whose clock a round-trip time comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Clock {
-    /// The kernel's own measure of the handshake (`TCP_INFO`).
-    Kernel,
-    /// This program's monotonic clock, which includes the wait until it got to run.
-    Monotonic,
-}
-
-/// What the prober tells while it runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeEvent {
-    /// Which endpoint, by its place in the list of work.
-    pub index: usize,
-    /// Warm-up probes are shown but not counted.
-    pub warm_up: bool,
-    /// What came of it.
-    pub outcome: ProbeOutcome,
 }
 
 #[cfg(test)]

@@ -15,3 +15,4 @@ mod spool;
 pub mod ssh_config;
 pub mod summary;
 pub mod table;
+pub mod watch;

@@ -70,7 +70,7 @@ async fn run(endpoints: &[Endpoint], options: ProbeOptions) -> Vec<ProbeEvent> {
 async fn tally(endpoints: &[Endpoint], options: ProbeOptions) -> Vec<ProbeStats> {
     let mut stats = vec![ProbeStats::default(); endpoints.len()];
     for event in run(endpoints, options).await {
-        stats[event.index].record(&event);
+        stats[event.index].record(&event.sample);
     }
     stats
 }
@@ -123,7 +123,7 @@ async fn every_outcome_is_told_apart() {
 async fn a_half_open_probe_is_never_seen_by_the_program_behind_the_port() {
     let (listener, endpoint) = listener();
     let stats = tally(&[endpoint], options(20)).await;
-    assert_eq!((stats[0].answered, stats[0].clock()), (20, Some(Clock::Kernel)));
+    assert_eq!((stats[0].answered, stats[0].clock), (20, Some(Clock::Kernel)));
     // Connections come out of the queue in order: had a probe been there, it would be first.
     let control = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (_, peer) = listener.accept().unwrap();
@@ -138,7 +138,7 @@ async fn a_thousand_at_once_are_all_answered() {
     for stats in &stats {
         assert_eq!((stats.sent(), stats.answered, stats.not_sent), (2, 2, 0), "{stats:?}");
         if cfg!(target_os = "linux") {
-            assert_eq!(stats.clock(), Some(Clock::Kernel));
+            assert_eq!(stats.clock, Some(Clock::Kernel));
         }
     }
 }
@@ -147,7 +147,7 @@ async fn a_thousand_at_once_are_all_answered() {
 async fn warm_ups_are_told_and_marked() {
     let (_listener, endpoint) = listener();
     let events = run(&[endpoint], ProbeOptions { warm_up: 2, ..options(3) }).await;
-    let marks: Vec<_> = events.iter().map(|e| e.warm_up).collect();
+    let marks: Vec<_> = events.iter().map(|e| e.sample.warm_up).collect();
     assert_eq!(marks, [true, true, false, false, false]);
 }
 
@@ -164,7 +164,7 @@ async fn the_interval_is_kept_and_a_time_ends_the_run() {
     let arrivals = async {
         let mut arrivals = Vec::new();
         while let Some(event) = receiver.recv().await {
-            assert!(matches!(event.outcome, ProbeOutcome::NotSent(_)), "{event:?}");
+            assert!(matches!(event.sample.outcome, ProbeOutcome::NotSent(_)), "{event:?}");
             arrivals.push(start.elapsed());
         }
         arrivals
@@ -183,7 +183,7 @@ async fn an_address_of_the_unwanted_family_is_not_resolved_and_told_once() {
     let resolver = Resolver::new(Family::V4);
     probe(&[v6], options(5), &resolver, sender, CancellationToken::new()).await;
     let event = receiver.recv().await.unwrap();
-    assert!(matches!(event.outcome, ProbeOutcome::NotResolved(_)), "{event:?}");
+    assert!(matches!(event.sample.outcome, ProbeOutcome::NotResolved(_)), "{event:?}");
     assert_eq!(receiver.recv().await, None);
 }
 

@@ -15,11 +15,13 @@ use super::{
 };
 use crate::{
     azure::Depth,
+    event::ProbeEvent,
+    natmap::Endpoint,
     net::{
         probe::{self, Count, ProbeOptions},
         resolve::{Family, Resolver},
     },
-    report::{probe::ProbeReport, progress::ProbeProgress},
+    report::{probe::ProbeReport, progress::ProbeProgress, watch::ProbeWatch},
     stats::ProbeStats,
 };
 
@@ -64,21 +66,12 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
     let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
 
     let resolver = Resolver::new(family(args));
-    let (events, mut arriving) = mpsc::channel(EVENTS);
+    let (events, arriving) = mpsc::channel(EVENTS);
     let stop = context.interrupt.drain.clone();
     let probing = probe::probe(&endpoints, options(args), &resolver, events, stop.clone());
-    let folding = async {
-        let mut stats = vec![ProbeStats::default(); endpoints.len()];
-        let mut progress = ProbeProgress::new(&context.ui.bars, endpoints.len(), probes_each(args));
-        while let Some(event) = arriving.recv().await {
-            progress.event(&event);
-            if let Some(stats) = stats.get_mut(event.index) {
-                stats.record(&event);
-            }
-        }
-        stats
-    };
-    let ((), stats) = tokio::join!(probing, folding);
+    let ((), stats) =
+        tokio::join!(probing, fold(arriving, endpoints.len(), watchers(context, args, &endpoints)));
+    let stats = stats?;
 
     let report = ProbeReport::new(&endpoints, &stats);
     context.ui.write(|out| match args.output {
@@ -93,6 +86,30 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
         verdict if verdict.all_reachable() => Exit::Ok,
         _ => Exit::SomeFailed,
     })
+}
+
+/// Those who are told of each probe.
+fn watchers(context: &Context, args: &ProbeArgs, endpoints: &[Endpoint]) -> Vec<Box<dyn ProbeWatch>> {
+    vec![Box::new(ProbeProgress::new(&context.ui.bars, endpoints.len(), probes_each(args)))]
+}
+
+/// Adds up the events of a run while the watchers look on. Ends with the run, or when a watcher can't go
+/// on: the end of the events' receiver ends the run.
+async fn fold(
+    mut arriving: mpsc::Receiver<ProbeEvent>,
+    endpoints: usize,
+    mut watchers: Vec<Box<dyn ProbeWatch>>,
+) -> Result<Vec<ProbeStats>, Error> {
+    let mut stats = vec![ProbeStats::default(); endpoints];
+    while let Some(event) = arriving.recv().await {
+        if let Some(stats) = stats.get_mut(event.index) {
+            stats.record(&event.sample);
+        }
+        for watcher in &mut watchers {
+            watcher.probed(&event, &stats).map_err(|error| Error::output(&error))?;
+        }
+    }
+    Ok(stats)
 }
 
 fn options(args: &ProbeArgs) -> ProbeOptions {

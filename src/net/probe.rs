@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::schedule::Schedule;
 use super::{descriptors, resolve::Resolver};
 use crate::{
-    event::{ProbeEvent, ProbeOutcome},
+    event::{ProbeEvent, ProbeOutcome, ProbeSample},
     natmap::Endpoint,
 };
 
@@ -127,7 +127,20 @@ impl Prober<'_> {
     }
 
     async fn tell(&self, index: usize, warm_up: bool, outcome: ProbeOutcome) -> Result<(), NobodyListens> {
-        self.events.send(ProbeEvent { index, warm_up, outcome }).await.map_err(|_| NobodyListens)
+        self.events
+            .send(ProbeEvent {
+                index,
+                sample: ProbeSample {
+                    start: Duration::ZERO,
+                    warm_up,
+                    to: None,
+                    from: None,
+                    outcome,
+                    service: None,
+                },
+            })
+            .await
+            .map_err(|_| NobodyListens)
     }
 }
 

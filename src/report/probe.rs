@@ -168,7 +168,7 @@ impl ProbeRow {
             rtt_ms: stats.rtt().map(RttRow::from).unwrap_or_default(),
             jitter_ms: stats.jitter_ms().map(rounded),
             retransmitted: stats.retransmitted,
-            clock: stats.clock(),
+            clock: stats.clock,
             slow: siblings.filter(|_| stats.answered > 0).map(|all| all.is_slow(stats)),
             error: stats.error.as_deref().map(clean_line),
             label: endpoint.instance.as_ref().map_or_else(String::new, ToString::to_string),
@@ -240,16 +240,15 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::event::{ProbeEvent, ProbeOutcome};
+    use crate::event::{Answer, ProbeOutcome, ProbeSample};
 
     fn report() -> ProbeReport {
-        let answered = |us: u64, retransmitted| ProbeOutcome::Answered {
-            rtt: Some(Duration::from_micros(us)),
-            clock: Clock::Kernel,
-            retransmitted,
+        let answered = |us: u64, retransmitted| {
+            let answer = Answer::kernel(Duration::from_micros(us));
+            ProbeOutcome::Answered(Answer { retransmitted, ..answer })
         };
         let outcomes = [
-            vec![answered(1234, 0), answered(2234, 1), ProbeOutcome::TimedOut],
+            vec![answered(1234, 0), answered(2234, 1), ProbeOutcome::TimedOut { syns: Some(2) }],
             vec![ProbeOutcome::Refused { after: Duration::ZERO }; 3],
             vec![ProbeOutcome::NotResolved("no such name \x1b[2J".into())],
         ];
@@ -265,7 +264,7 @@ mod tests {
         let mut stats = vec![ProbeStats::default(); outcomes.len()];
         for (index, outcomes) in outcomes.into_iter().enumerate() {
             for outcome in outcomes {
-                stats[index].record(&ProbeEvent { index, warm_up: false, outcome });
+                stats[index].record(&ProbeSample::of(outcome));
             }
         }
         ProbeReport::new(&endpoints, &stats)

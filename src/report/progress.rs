@@ -1,8 +1,14 @@
 //! How far a run of probes is, on a line of stderr that goes away.
 
+use std::io;
+
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::event::{ProbeEvent, ProbeOutcome};
+use super::watch::ProbeWatch;
+use crate::{
+    event::{ProbeEvent, ProbeOutcome},
+    stats::ProbeStats,
+};
 
 /// The line: probes done, answered, not answered, time.
 #[derive(Debug)]
@@ -29,20 +35,22 @@ impl ProbeProgress {
         }
         Self { bar, per_endpoint, answered: 0, others: 0 }
     }
+}
 
-    /// Takes an event into account.
-    pub fn event(&mut self, event: &ProbeEvent) {
-        let done = match &event.outcome {
+impl ProbeWatch for ProbeProgress {
+    fn probed(&mut self, event: &ProbeEvent, _stats: &[ProbeStats]) -> io::Result<()> {
+        let done = match &event.sample.outcome {
             // There are no more probes of this endpoint.
             ProbeOutcome::NotResolved(_) => self.per_endpoint.unwrap_or(1),
             _ => 1,
         };
-        match &event.outcome {
-            ProbeOutcome::Answered { .. } => self.answered += done,
+        match &event.sample.outcome {
+            ProbeOutcome::Answered(_) => self.answered += done,
             _ => self.others += done,
         }
         self.bar.set_message(format!(", {} answered, {} not", self.answered, self.others));
         self.bar.inc(done);
+        Ok(())
     }
 }
 
@@ -60,6 +68,7 @@ mod tests {
     use indicatif::ProgressDrawTarget;
 
     use super::*;
+    use crate::event::ProbeSample;
 
     #[test]
     fn a_name_without_address_is_done_with_all_its_probes() {
@@ -69,7 +78,7 @@ mod tests {
             ProbeOutcome::Refused { after: Duration::ZERO },
             ProbeOutcome::NotResolved("no such name".into()),
         ] {
-            progress.event(&ProbeEvent { index: 0, warm_up: false, outcome });
+            progress.probed(&ProbeEvent { index: 0, sample: ProbeSample::of(outcome) }, &[]).unwrap();
         }
         assert_eq!((progress.bar.position(), progress.bar.length()), (4, Some(6)));
         assert_eq!(progress.bar.message(), ", 0 answered, 4 not");

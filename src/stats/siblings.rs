@@ -1,4 +1,4 @@
-use super::{ProbeStats, rtt::nearest_rank};
+use super::ProbeStats;
 
 /// What is usual among the endpoints of one scale set, to tell a slow one by.
 ///
@@ -53,7 +53,8 @@ fn own_time(stats: &ProbeStats) -> Option<f64> {
 
 fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    nearest_rank(values, 50)
+    // By nearest rank, as elsewhere: of an even number the lower of the middle two.
+    values.get(values.len().div_ceil(2).checked_sub(1)?).copied()
 }
 
 #[cfg(test)]
@@ -61,14 +62,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::{Clock, ProbeEvent, ProbeOutcome};
+    use crate::event::{Answer, ProbeOutcome, ProbeSample};
 
     fn endpoint(rtts_us: &[u64]) -> ProbeStats {
         let mut stats = ProbeStats::default();
         for us in rtts_us {
-            let rtt = Some(Duration::from_micros(*us));
-            let outcome = ProbeOutcome::Answered { rtt, clock: Clock::Kernel, retransmitted: 0 };
-            stats.record(&ProbeEvent { index: 0, warm_up: false, outcome });
+            let answer = Answer::kernel(Duration::from_micros(*us));
+            stats.record(&ProbeSample::of(ProbeOutcome::Answered(answer)));
         }
         stats
     }

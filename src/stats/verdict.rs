@@ -203,21 +203,22 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::{Clock, ProbeEvent, ProbeOutcome},
+        event::{Answer, ProbeOutcome, ProbeSample, Unreachable},
         natmap::InstanceId,
     };
+
+    const TIMED_OUT: ProbeOutcome = ProbeOutcome::TimedOut { syns: Some(2) };
 
     fn stats(outcome: &ProbeOutcome, count: usize) -> ProbeStats {
         let mut stats = ProbeStats::default();
         for _ in 0..count {
-            stats.record(&ProbeEvent { index: 0, warm_up: false, outcome: outcome.clone() });
+            stats.record(&ProbeSample::of(outcome.clone()));
         }
         stats
     }
 
     fn answered(ms: u64) -> ProbeOutcome {
-        let rtt = Some(Duration::from_millis(ms));
-        ProbeOutcome::Answered { rtt, clock: Clock::Kernel, retransmitted: 0 }
+        ProbeOutcome::Answered(Answer::kernel(Duration::from_millis(ms)))
     }
 
     fn endpoints(count: usize, with_instance: bool) -> Vec<Endpoint> {
@@ -239,17 +240,19 @@ mod tests {
 
     #[test]
     fn the_same_of_all_is_said_once() {
+        let no_route =
+            ProbeOutcome::Unreachable(Unreachable { error: "no route to host".into(), icmp: None });
         assert_eq!(verdict(&vec![answered(1); 40]), "all 40 endpoints answered");
         assert_eq!(
-            verdict(&vec![ProbeOutcome::TimedOut; 40]),
+            verdict(&vec![TIMED_OUT; 40]),
             "all 40 endpoints timed out: one fault, not 40: NSG, address or route"
         );
         assert_eq!(
-            verdict(&[ProbeOutcome::TimedOut]),
+            verdict(&[TIMED_OUT]),
             "the endpoint timed out: NSG, address, route or a stopped instance"
         );
         assert_eq!(
-            verdict(&vec![ProbeOutcome::Unreachable("no route to host".into()); 2]),
+            verdict(&vec![no_route; 2]),
             "both endpoints can't be reached (no route to host): route, VPN or a firewall on the way"
         );
         assert_eq!(verdict(&[]), "there was nothing to probe");
@@ -259,9 +262,9 @@ mod tests {
     fn different_faults_are_named_with_their_instances() {
         let mut outcomes = vec![answered(1); 12];
         outcomes[5] = ProbeOutcome::Refused { after: Duration::ZERO };
-        outcomes[7] = ProbeOutcome::TimedOut;
-        outcomes[8] = ProbeOutcome::TimedOut;
-        outcomes[9] = ProbeOutcome::TimedOut;
+        outcomes[7] = TIMED_OUT;
+        outcomes[8] = TIMED_OUT;
+        outcomes[9] = TIMED_OUT;
         assert_eq!(
             verdict(&outcomes),
             "8 of 12 endpoints answered; refused: 5 (nothing listens, or a firewall rejects: sshd, backend port); \
@@ -278,7 +281,7 @@ mod tests {
 
     #[test]
     fn ports_without_an_instance_are_named_as_ports() {
-        let all = [stats(&answered(1), 4), stats(&ProbeOutcome::TimedOut, 4), stats(&answered(1), 4)];
+        let all = [stats(&answered(1), 4), stats(&TIMED_OUT, 4), stats(&answered(1), 4)];
         let verdict = Verdict::of(&endpoints(3, false), &all);
         assert_eq!(verdict.groups[0].2, "ports 50000,50002");
         assert_eq!(verdict.groups[1].2, "port 50001");
@@ -287,15 +290,11 @@ mod tests {
 
     #[test]
     fn the_reply_that_says_most_is_the_state() {
-        let mut mixed = stats(&ProbeOutcome::TimedOut, 3);
+        let mut mixed = stats(&TIMED_OUT, 3);
         assert_eq!(State::of(&mixed), State::TimedOut);
-        mixed.record(&ProbeEvent {
-            index: 0,
-            warm_up: false,
-            outcome: ProbeOutcome::Refused { after: Duration::ZERO },
-        });
+        mixed.record(&ProbeSample::of(ProbeOutcome::Refused { after: Duration::ZERO }));
         assert_eq!(State::of(&mixed), State::Refused);
-        mixed.record(&ProbeEvent { index: 0, warm_up: false, outcome: answered(1) });
+        mixed.record(&ProbeSample::of(answered(1)));
         assert_eq!(State::of(&mixed), State::Partly);
         assert_eq!(State::of(&ProbeStats::default()), State::NotProbed);
     }

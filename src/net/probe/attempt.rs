@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    event::{Clock, ProbeOutcome},
+    event::{Answer, Clock, ProbeOutcome, Unreachable},
     net::{connect::cause, tcp_info},
 };
 
@@ -44,14 +44,14 @@ async fn once(target: SocketAddr, limit: Duration) -> io::Result<ProbeOutcome> {
     }
     let stream = TcpStream::from_std(socket.into())?;
     let Ok(ready) = timeout(limit, stream.writable()).await else {
-        return Ok(ProbeOutcome::TimedOut);
+        return Ok(ProbeOutcome::TimedOut { syns: None });
     };
     ready?;
     // From here to the return, which closes the socket, nothing may wait: the kernel holds the
     // last packet of the handshake back for a fifth of a second at most.
     let after = start.elapsed();
     Ok(match stream.take_error()? {
-        Some(error) => judge(&error, after).unwrap_or_else(|| ProbeOutcome::Unreachable(cause(&error))),
+        Some(error) => judge(&error, after).unwrap_or_else(|| turned_away(cause(&error))),
         None if is_self_connected(&stream, target) => ProbeOutcome::Refused { after },
         None => answered(&stream, after),
     })
@@ -69,6 +69,10 @@ fn open(target: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+fn turned_away(error: String) -> ProbeOutcome {
+    ProbeOutcome::Unreachable(Unreachable { error, icmp: None })
+}
+
 fn is_under_way(error: &io::Error) -> bool {
     #[cfg(unix)]
     return error.raw_os_error() == Some(libc::EINPROGRESS);
@@ -79,12 +83,18 @@ fn is_under_way(error: &io::Error) -> bool {
 /// The answer's time by the kernel, else by the program's clock.
 fn answered(stream: &TcpStream, after: Duration) -> ProbeOutcome {
     match tcp_info::handshake(stream) {
-        Some(kernel) if kernel.rtt.is_some() || kernel.retransmitted > 0 => ProbeOutcome::Answered {
+        Some(kernel) if kernel.rtt.is_some() || kernel.retransmitted > 0 => ProbeOutcome::Answered(Answer {
             rtt: kernel.rtt,
             clock: Clock::Kernel,
+            elapsed: after,
             retransmitted: kernel.retransmitted,
-        },
-        _ => ProbeOutcome::Answered { rtt: Some(after), clock: Clock::Monotonic, retransmitted: 0 },
+        }),
+        _ => ProbeOutcome::Answered(Answer {
+            rtt: Some(after),
+            clock: Clock::Monotonic,
+            elapsed: after,
+            retransmitted: 0,
+        }),
     }
 }
 
@@ -100,13 +110,13 @@ fn judge(error: &io::Error, after: Duration) -> Option<ProbeOutcome> {
         // A reset is a refusal that came a moment after the answer.
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Some(ProbeOutcome::Refused { after }),
         // The system's own limit, shorter than ours.
-        ErrorKind::TimedOut => Some(ProbeOutcome::TimedOut),
+        ErrorKind::TimedOut => Some(ProbeOutcome::TimedOut { syns: None }),
         // No route here, or an ICMP error from a hop.
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
-            Some(ProbeOutcome::Unreachable(cause(error)))
+            Some(turned_away(cause(error)))
         }
         // How Linux reports ICMPv6 type 1 code 1.
-        ErrorKind::PermissionDenied => Some(ProbeOutcome::Unreachable("administratively prohibited".into())),
+        ErrorKind::PermissionDenied => Some(turned_away("administratively prohibited".into())),
         _ => None,
     }
 }
@@ -120,13 +130,13 @@ mod tests {
     fn errors_are_told_apart() {
         let judge = |errno| judge(&io::Error::from_raw_os_error(errno), Duration::ZERO);
         assert_eq!(judge(libc::ECONNREFUSED), Some(ProbeOutcome::Refused { after: Duration::ZERO }));
-        assert_eq!(judge(libc::ETIMEDOUT), Some(ProbeOutcome::TimedOut));
+        assert_eq!(judge(libc::ETIMEDOUT), Some(ProbeOutcome::TimedOut { syns: None }));
         for (errno, text) in [
             (libc::EHOSTUNREACH, "no route to host"),
             (libc::ENETUNREACH, "network unreachable"),
             (libc::EACCES, "administratively prohibited"),
         ] {
-            assert_eq!(judge(errno), Some(ProbeOutcome::Unreachable(text.into())));
+            assert_eq!(judge(errno), Some(turned_away(text.into())));
         }
         for ours in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::EADDRNOTAVAIL, libc::EAFNOSUPPORT] {
             assert_eq!(judge(ours), None);
