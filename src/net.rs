@@ -2,6 +2,10 @@
 
 pub mod connect;
 pub mod descriptors;
+mod error_queue;
 pub mod probe;
 pub mod resolve;
+#[cfg(target_os = "linux")]
+mod socket_option;
+pub mod source;
 mod tcp_info;

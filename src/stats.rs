@@ -1,6 +1,7 @@
 //! What many probes of one endpoint add up to, and what many endpoints do. Values and formulas;
 //! no clock, no socket.
 
+mod buckets;
 mod histogram;
 mod loss;
 mod outages;
@@ -11,6 +12,7 @@ mod verdict;
 
 use std::{net::SocketAddr, time::Duration};
 
+pub use buckets::Buckets;
 pub use histogram::{Bin, Histogram};
 pub use loss::loss_interval_pct;
 pub use outages::Outages;
@@ -167,6 +169,13 @@ impl ProbeStats {
     #[must_use]
     pub fn rtt(&self) -> Option<RttSummary> {
         self.rtts.summary()
+    }
+
+    /// The median of this machine's own delay; `None` where it is not known.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "delays are far below 2^53 microseconds")]
+    pub fn own_delay_ms(&self) -> Option<f64> {
+        self.own_delay.percentile_us(50).map(|us| us as f64 / 1e3)
     }
 
     /// Jitter, as [`Rtts::jitter_ms`] has it.

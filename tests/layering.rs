@@ -41,6 +41,7 @@ const NOT_IN_GROUND: &[&str] = &[
     "directories",
     "futures_util",
     "libc",
+    "mio",
     "rand",
     "rlimit",
     "rustix",
@@ -79,6 +80,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("std::net::UdpSocket", &["net"]),
     ("tokio::net", &["net", "ssh", "lab"]),
     ("socket2", &["net", "ssh", "lab"]),
+    ("mio", &["net"]),
     ("hickory_resolver", &["net"]),
     // HTTP, and Microsoft's crates with their own idea of an environment.
     ("reqwest", &["azure"]),

@@ -1,15 +1,16 @@
 //! `vmssh probe`: TCP probes to all endpoints at once.
 
-use std::{num::NonZeroU32, time::Duration};
+mod args;
 
-use clap::Args;
-use tokio::sync::mpsc;
+use std::io::Write;
 
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+pub(super) use self::args::ProbeArgs;
+use self::args::ProbeFormat;
 use super::{
-    args::{Format, InstancesArgs, TargetArgs},
     context::Context,
-    duration,
-    error::Error,
+    error::{Error, Kind},
     exit::Exit,
     load,
 };
@@ -18,69 +19,47 @@ use crate::{
     event::ProbeEvent,
     natmap::Endpoint,
     net::{
-        probe::{self, Count, ProbeOptions},
-        resolve::{Family, Resolver},
+        probe::{self, Budget, Count, ProbeOptions},
+        resolve::Resolver,
+        source,
     },
-    report::{probe::ProbeReport, progress::ProbeProgress, watch::ProbeWatch},
+    report::{
+        probe::{Columns, ProbeReport, PspingLines, SampleLines, write_statistics},
+        progress::ProbeProgress,
+        watch::ProbeWatch,
+    },
     stats::ProbeStats,
 };
 
-/// Results on their way to the statistics, which take no time: room for a burst.
-const EVENTS: usize = 256;
-
-/// Arguments of `vmssh probe`.
-#[derive(Debug, Args)]
-pub(super) struct ProbeArgs {
-    #[command(flatten)]
-    pub(super) target: TargetArgs,
-    #[command(flatten)]
-    pub(super) instances: InstancesArgs,
-    /// Probes per endpoint, or for how long: 100, 10s
-    #[arg(short = 'n', long, value_name = "N|TIME", default_value = "4", value_parser = count)]
-    pub(super) count: Count,
-    /// Time from one probe of an endpoint to its next; 0 is as fast as it goes
-    #[arg(short, long, value_name = "TIME", default_value = "250ms", value_parser = duration::parse)]
-    pub(super) interval: Duration,
-    /// Probes at the start that are not counted: the first pays for routes and address look-ups
-    #[arg(short, long, value_name = "N", default_value_t = 1)]
-    pub(super) warm_up: u32,
-    /// How long to wait for one answer; 2s is the time for two SYNs
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse_limit)]
-    pub(super) timeout: Duration,
-    /// IPv4 only
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
-    pub(super) ipv4: bool,
-    /// IPv6 only
-    #[arg(short = '6', long)]
-    pub(super) ipv6: bool,
-    /// How to show it
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
-    pub(super) output: Format,
-}
+/// Batches of results on their way to the statistics, which take no time: room for some turns of the prober.
+const EVENTS: usize = 64;
 
 pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Error> {
+    check_source(args)?;
     let wanted = load::Wanted { depth: Depth::Ports, backend_port: Some(args.instances.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
     let set = args.instances.instances.clone().unwrap_or_default();
     load::say_warnings(context, &loaded.map, &set);
     let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
 
-    let resolver = Resolver::new(family(args));
+    let options = args.options();
+    say_budget(context, &options);
+    let resolver = Resolver::new(args.family());
     let (events, arriving) = mpsc::channel(EVENTS);
     let stop = context.interrupt.drain.clone();
-    let probing = probe::probe(&endpoints, options(args), &resolver, events, stop.clone());
-    let ((), stats) =
-        tokio::join!(probing, fold(arriving, endpoints.len(), watchers(context, args, &endpoints)));
-    let stats = stats?;
+    let (watchers, count) = (watchers(context, args, &endpoints), endpoints.len());
+    // On a thread of its own: a stopped terminal or a slow pipe must hold up neither a signal nor a probe.
+    let folding = spawn_blocking(move || fold(arriving, count, watchers));
+    let probing = probe::probe(&endpoints, options, &resolver, events, stop.clone());
+    let (probed, stats) = tokio::join!(probing, folding);
+    let stats = stats.map_err(|error| Error::new(Kind::Other, error.to_string()))??;
+    probed.map_err(|error| Error::new(Kind::Other, "can't probe").caused_by(Some(&error)))?;
 
     let report = ProbeReport::new(&endpoints, &stats);
-    context.ui.write(|out| match args.output {
-        Format::Table => report.write_table(out),
-        Format::Json => report.write_json(out),
-        Format::Jsonl => report.write_jsonl(out),
-        Format::Csv => report.write_csv(out),
-    })?;
-    Ok(match &report.verdict {
+    let verdict = report.verdict.clone();
+    let report = if args.show.failures_only { report.failures_only() } else { report };
+    context.ui.write(|out| write(out, args, &report, &endpoints, &stats))?;
+    Ok(match verdict {
         _ if stop.is_cancelled() => Exit::Interrupted,
         verdict if verdict.none_resolved() => Exit::Target,
         verdict if verdict.all_reachable() => Exit::Ok,
@@ -88,69 +67,115 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
     })
 }
 
+/// A source that is none is an error before anything else: no probe would ever be sent.
+fn check_source(args: &ProbeArgs) -> Result<(), Error> {
+    let Some(address) = args.way.source else { return Ok(()) };
+    source::check(address).map_err(|error| {
+        Error::new(Kind::Usage, format!("can't probe from {address}"))
+            .caused_by(Some(&error))
+            .hint("`ip address` shows the addresses of this machine")
+    })
+}
+
+/// That a run takes longer than its interval says has a reason that is said.
+fn say_budget(context: &Context, options: &ProbeOptions) {
+    let Some(budget) = options.budget.filter(|budget| exceeds(options, budget)) else { return };
+    let Budget { probes, per } = budget;
+    context.ui.note(&format!(
+        "note: at most {probes} probes of an endpoint in {per:?}: sshd turns away who connects and leaves more often \
+         (PerSourcePenalties, MaxStartups); --no-budget lifts it"
+    ));
+}
+
+/// Whether a run would make more probes than its budget allows.
+fn exceeds(options: &ProbeOptions, budget: &Budget) -> bool {
+    let too_fast = options.interval * budget.probes.get() < budget.per;
+    let enough = match options.count {
+        Count::Times(times) => times.saturating_add(options.warm_up) > budget.probes.get(),
+        Count::For(time) => time > options.interval * budget.probes.get(),
+        Count::Endless => true,
+    };
+    too_fast && enough
+}
+
 /// Those who are told of each probe.
 fn watchers(context: &Context, args: &ProbeArgs, endpoints: &[Endpoint]) -> Vec<Box<dyn ProbeWatch>> {
-    vec![Box::new(ProbeProgress::new(&context.ui.bars, endpoints.len(), probes_each(args)))]
+    let out = || context.ui.out_sink().writer;
+    let mut watchers: Vec<Box<dyn ProbeWatch>> = Vec::new();
+    match args.show.output {
+        ProbeFormat::Jsonl => watchers.push(Box::new(SampleLines::new(endpoints, out()))),
+        // As with psping, only the statistics then.
+        ProbeFormat::Psping if !context.ui.is_quiet() => {
+            let (plan, warm_up) = (args.plan(), args.options().warm_up);
+            watchers.push(Box::new(PspingLines::new(endpoints, plan, warm_up, out())));
+        }
+        _ => {
+            watchers.push(Box::new(ProbeProgress::new(&context.ui.bars, endpoints.len(), args.probes_each())))
+        }
+    }
+    watchers
 }
 
 /// Adds up the events of a run while the watchers look on. Ends with the run, or when a watcher can't go
 /// on: the end of the events' receiver ends the run.
-async fn fold(
-    mut arriving: mpsc::Receiver<ProbeEvent>,
+fn fold(
+    mut arriving: mpsc::Receiver<Vec<ProbeEvent>>,
     endpoints: usize,
     mut watchers: Vec<Box<dyn ProbeWatch>>,
 ) -> Result<Vec<ProbeStats>, Error> {
     let mut stats = vec![ProbeStats::default(); endpoints];
-    while let Some(event) = arriving.recv().await {
-        if let Some(stats) = stats.get_mut(event.index) {
-            stats.record(&event.sample);
+    while let Some(events) = arriving.blocking_recv() {
+        for event in &events {
+            if let Some(stats) = stats.get_mut(event.index) {
+                stats.record(&event.sample);
+            }
+            for watcher in &mut watchers {
+                watcher.probed(event, &stats).map_err(|error| Error::output(&error))?;
+            }
         }
         for watcher in &mut watchers {
-            watcher.probed(&event, &stats).map_err(|error| Error::output(&error))?;
+            watcher.told().map_err(|error| Error::output(&error))?;
         }
     }
     Ok(stats)
 }
 
-fn options(args: &ProbeArgs) -> ProbeOptions {
-    ProbeOptions { count: args.count, interval: args.interval, warm_up: args.warm_up, timeout: args.timeout }
-}
-
-fn probes_each(args: &ProbeArgs) -> Option<u64> {
-    match args.count {
-        Count::Times(n) => Some(u64::from(n) + u64::from(args.warm_up)),
-        Count::For(_) => None,
+/// Writes what came of it.
+fn write(
+    out: &mut dyn Write,
+    args: &ProbeArgs,
+    report: &ProbeReport,
+    endpoints: &[Endpoint],
+    stats: &[ProbeStats],
+) -> std::io::Result<()> {
+    let buckets = args.show.histogram.as_ref();
+    match args.show.output {
+        ProbeFormat::Table => report.write_table(out, Columns::Usual)?,
+        ProbeFormat::Wide => report.write_table(out, Columns::Wide)?,
+        ProbeFormat::Psping => return write_statistics(out, endpoints, stats, buckets),
+        ProbeFormat::Json | ProbeFormat::Jsonl => return report.write_json(out),
+        ProbeFormat::Csv => return report.write_csv(out),
     }
-}
-
-fn family(args: &ProbeArgs) -> Family {
-    match (args.ipv4, args.ipv6) {
-        (true, _) => Family::V4,
-        (_, true) => Family::V6,
-        _ => Family::Any,
-    }
-}
-
-/// psping's habit: a number of probes, or a time.
-fn count(text: &str) -> Result<Count, String> {
-    if text.ends_with(|c: char| c.is_ascii_alphabetic()) {
-        return duration::parse_limit(text).map(Count::For);
-    }
-    text.parse::<NonZeroU32>()
-        .map(|probes| Count::Times(probes.get()))
-        .map_err(|_| format!("\"{text}\" is neither a number of probes nor a time"))
+    buckets.map_or(Ok(()), |buckets| report.write_histogram(out, buckets))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn counts_are_numbers_or_times() {
-        assert_eq!(count("100"), Ok(Count::Times(100)));
-        assert_eq!(count("10s"), Ok(Count::For(Duration::from_secs(10))));
-        for wrong in ["0", "-1", "", "0s", "ten"] {
-            assert!(count(wrong).is_err(), "{wrong}");
-        }
+    fn a_budget_is_spoken_of_where_it_slows_a_run_down() {
+        let exceeds = |count, interval| {
+            let interval = Duration::from_millis(interval);
+            exceeds(&ProbeOptions { count, interval, ..ProbeOptions::default() }, &Budget::SSHD)
+        };
+        assert!(exceeds(Count::Times(11), 250));
+        assert!(!exceeds(Count::Times(10), 250));
+        assert!(exceeds(Count::Endless, 1000));
+        assert!(!exceeds(Count::Endless, 1500));
+        assert!(!exceeds(Count::For(Duration::from_secs(5)), 500));
+        assert!(exceeds(Count::For(Duration::from_secs(60)), 500));
     }
 }

@@ -56,6 +56,11 @@ impl Ui {
         Sink { writer: Box::new(io::stderr()), terminal: io::stderr().is_terminal(), color: self.err_color }
     }
 
+    /// Whether only results, warnings and errors are to be said.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Something the user should know; not with `--quiet`.
     pub(super) fn note(&self, text: &str) {
         if !self.quiet {

@@ -5,24 +5,37 @@
 //! program behind the port never learns of it. (sshd counts connections that end before a login
 //! and bans their source after a while.) Elsewhere the handshake completes and is reset at once.
 //!
+//! The probes have a thread of their own with one system call to wait in (epoll, kqueue, completion
+//! ports), not a task each: a task costs as much as a probe (docs/performance.md), and a thread that
+//! nobody else works on never lets an answer wait until the kernel completes the handshake itself.
+//!
 //! Emits events; statistics and screens are made of them by others.
 
-mod attempt;
+mod judge;
+mod run;
 mod schedule;
+mod service;
+mod sockets;
 
 use std::{
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    time::Duration,
+    num::NonZeroU32,
+    sync::mpsc as commands,
+    thread,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::{
-    sync::{Semaphore, mpsc},
-    time::{Instant, sleep, sleep_until},
-};
+use mio::Waker;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use self::schedule::Schedule;
+pub use self::service::Service;
+use self::{
+    run::Run,
+    sockets::{Sockets, WAKER},
+};
 use super::{descriptors, resolve::Resolver};
 use crate::{
     event::{ProbeEvent, ProbeOutcome, ProbeSample},
@@ -36,6 +49,58 @@ pub enum Count {
     Times(u32),
     /// As many as start within this time, at least one.
     For(Duration),
+    /// As many as there is time for until the run is stopped.
+    Endless,
+}
+
+/// When an endpoint has had enough probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// When all that were asked for are made.
+    Counted,
+    /// At the first that is answered, by the service too where it is asked.
+    Up,
+}
+
+/// How far a probe goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The SYN is answered, and the program behind the port never learns of it. On Linux; elsewhere the
+    /// same as [`Depth::Full`].
+    HalfOpen,
+    /// The handshake is completed, and the connection reset.
+    Full,
+    /// The service behind the port is waited for as well.
+    Service(Service),
+}
+
+impl Depth {
+    /// True where the program behind the port sees a connection that ends before a login.
+    #[must_use]
+    pub fn is_seen(self) -> bool {
+        self != Self::HalfOpen || cfg!(not(target_os = "linux"))
+    }
+}
+
+/// At most so many probes of one endpoint in any such time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// How many.
+    pub probes: NonZeroU32,
+    /// In how long.
+    pub per: Duration,
+}
+
+impl Budget {
+    /// What an OpenSSH server bears: since 9.8 it counts a second of penalty for each connection that ends
+    /// before a login and turns their source away from 15 seconds on (sshd_config(5), `PerSourcePenalties`
+    /// with its defaults `noauth:1` and `min:15`), and it drops some of more than ten that have not signed
+    /// in (`MaxStartups 10:30:100`).
+    pub const SSHD: Self = Self { probes: NonZeroU32::new(10).unwrap(), per: Duration::from_secs(15) };
+
+    fn most(&self) -> usize {
+        usize::try_from(self.probes.get()).unwrap_or(usize::MAX)
+    }
 }
 
 /// How to probe.
@@ -43,110 +108,180 @@ pub enum Count {
 pub struct ProbeOptions {
     /// How many counted probes each endpoint gets.
     pub count: Count,
+    /// When it has had enough before that.
+    pub until: Until,
     /// From the start of one probe of an endpoint to the start of the next. A probe that takes
-    /// longer delays the next one, not those after it.
+    /// longer delays the next one, not those after it. The endpoints' first probes are spread over it.
     pub interval: Duration,
     /// Probes that go before the counted ones: the first also pays for ARP, routes and NAT entries.
     pub warm_up: u32,
-    /// How long an answer is waited for.
+    /// How long an answer is waited for, and then as long again for what the service says.
     pub timeout: Duration,
+    /// At most so many SYNs a second, of all endpoints together.
+    pub rate: Option<NonZeroU32>,
+    /// At most so many probes of each endpoint in any such time.
+    pub budget: Option<Budget>,
+    /// How far a probe goes.
+    pub depth: Depth,
+    /// The address to probe from, instead of the one that the route has.
+    pub source: Option<IpAddr>,
 }
 
-/// The first probes of so many endpoints start together. Bursts that are no longer than this,
-/// with a look at the answers in between, do not measure this machine's own queue.
-const BURST: usize = 8;
-/// From one such burst to the next: the resolution of the timer. A thousand endpoints start in an
-/// eighth of a second.
-const BURST_GAP: Duration = Duration::from_millis(1);
+/// Four half-open probes of each endpoint, a quarter of a second apart.
+impl Default for ProbeOptions {
+    fn default() -> Self {
+        Self {
+            count: Count::Times(4),
+            until: Until::Counted,
+            interval: Duration::from_millis(250),
+            warm_up: 0,
+            // Linux sends a SYN again after 1 second and after 2: time for two SYNs.
+            timeout: Duration::from_secs(2),
+            rate: None,
+            budget: None,
+            depth: Depth::HalfOpen,
+            source: None,
+        }
+    }
+}
+
+/// Where events go: in the order in which probes ended, as many at a time as there are.
+pub type Events = mpsc::Sender<Vec<ProbeEvent>>;
 
 /// Probes all endpoints and tells every result as an event with the endpoint's place in the list.
 ///
 /// Ends when every endpoint has had its probes, at once when `stop` is cancelled, and when nobody
 /// listens to the events any more. An endpoint whose name has no address gets one event. Not more
 /// probes are under way than there are file descriptors for; the rest wait, and their wait is no
-/// part of any time. Dropping the future closes every socket; there are no tasks.
+/// part of any time. While events are not taken, nothing new starts. Dropping the future ends the
+/// thread that works for it.
+///
+/// # Errors
+/// When the system gives no thread or nothing to wait with.
 pub async fn probe(
     endpoints: &[Endpoint],
     options: ProbeOptions,
     resolver: &Resolver,
-    events: mpsc::Sender<ProbeEvent>,
+    events: Events,
     stop: CancellationToken,
-) {
-    let budget = Semaphore::new(descriptors::raise(endpoints.len()).min(Semaphore::MAX_PERMITS));
-    let prober = Prober { options, budget, resolver, events };
-    let mut running: FuturesUnordered<_> =
-        endpoints.iter().enumerate().map(|(index, endpoint)| prober.endpoint(index, endpoint)).collect();
+) -> io::Result<()> {
+    let began = Instant::now();
+    let sockets = Sockets::new(began, options.depth, options.source)?;
+    let waker = Waker::new(sockets.registry(), WAKER)?;
+    let run = Run::new(sockets, options, endpoints.len(), descriptors::raise(endpoints.len()));
+    let (orders, taken) = commands::channel();
+    let prober = Prober { orders, waker };
+    let (over, ended) = oneshot::channel();
+    let outlet = events.clone();
+    let work = move || {
+        // The receiver is gone where the future is.
+        let _ = over.send(serve(run, &taken, &outlet));
+    };
+    thread::Builder::new().name("vmssh-probe".into()).spawn(work)?;
     let all = async {
-        while let Some(listened_to) = running.next().await {
-            if listened_to.is_err() {
-                break;
-            }
-        }
+        prober.look_up(endpoints, resolver, began, &events).await;
+        ended.await.unwrap_or(Ok(()))
     };
     tokio::select! {
         biased;
-        () = stop.cancelled() => {}
-        () = all => {}
+        () = stop.cancelled() => Ok(()),
+        result = all => result,
     }
 }
 
-/// Nobody listens to the events any more.
-struct NobodyListens;
-
-struct Prober<'a> {
-    options: ProbeOptions,
-    budget: Semaphore,
-    resolver: &'a Resolver,
-    events: mpsc::Sender<ProbeEvent>,
+/// What the thread is told.
+enum Order {
+    /// To take up an endpoint, by its place in the list of work and its address.
+    Add(usize, SocketAddr),
+    /// That there are no more.
+    NoMore,
+    /// To stop at once.
+    Stop,
 }
 
-impl Prober<'_> {
-    async fn endpoint(&self, index: usize, endpoint: &Endpoint) -> Result<(), NobodyListens> {
-        let address = match self.resolver.resolve(&endpoint.host).await {
-            Ok(addresses) => choose(&addresses).ok_or_else(|| "no address".to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        let target = match address {
-            Ok(ip) => SocketAddr::new(ip, endpoint.port.get()),
-            Err(text) => return self.tell(index, false, ProbeOutcome::NotResolved(text)).await,
-        };
-        sleep(head_start(index)).await;
-        let start = Instant::now();
-        let mut schedule = Schedule::new(&self.options);
-        while let Some(slot) = schedule.next(start.elapsed()) {
-            if slot.at > start.elapsed() {
-                sleep_until(start + slot.at).await;
+/// The thread's other end.
+struct Prober {
+    orders: commands::Sender<Order>,
+    waker: Waker,
+}
+
+impl Prober {
+    /// Looks up all endpoints and hands those that have an address to the thread, as they come.
+    async fn look_up(&self, endpoints: &[Endpoint], resolver: &Resolver, began: Instant, events: &Events) {
+        let mut looking: FuturesUnordered<_> = endpoints
+            .iter()
+            .enumerate()
+            .map(async |(index, endpoint)| (index, address(endpoint, resolver).await))
+            .collect();
+        while let Some((index, address)) = looking.next().await {
+            match address {
+                Ok(to) => self.order(Order::Add(index, to)),
+                Err(why) => {
+                    let event = ProbeEvent { index, sample: not_resolved(why, began.elapsed()) };
+                    if events.send(vec![event]).await.is_err() {
+                        break;
+                    }
+                }
             }
-            let outcome = {
-                let _permit = self.budget.acquire().await;
-                attempt::attempt(target, self.options.timeout).await
-            };
-            self.tell(index, slot.warm_up, outcome).await?;
         }
-        Ok(())
+        self.order(Order::NoMore);
     }
 
-    async fn tell(&self, index: usize, warm_up: bool, outcome: ProbeOutcome) -> Result<(), NobodyListens> {
-        self.events
-            .send(ProbeEvent {
-                index,
-                sample: ProbeSample {
-                    start: Duration::ZERO,
-                    warm_up,
-                    to: None,
-                    from: None,
-                    outcome,
-                    service: None,
-                },
-            })
-            .await
-            .map_err(|_| NobodyListens)
+    /// A thread that has ended takes no orders, and needs none.
+    fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+        // The only error is that there is nobody to wake.
+        let _ = self.waker.wake();
     }
 }
 
-/// How much later than the first endpoint this one starts.
-fn head_start(index: usize) -> Duration {
-    BURST_GAP * u32::try_from(index / BURST).unwrap_or(u32::MAX)
+/// With the future goes the thread, and with the thread every socket.
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.order(Order::Stop);
+    }
+}
+
+fn not_resolved(why: String, start: Duration) -> ProbeSample {
+    let outcome = ProbeOutcome::NotResolved(why);
+    ProbeSample { start, warm_up: false, to: None, from: None, outcome, service: None }
+}
+
+async fn address(endpoint: &Endpoint, resolver: &Resolver) -> Result<SocketAddr, String> {
+    let addresses = resolver.resolve(&endpoint.host).await.map_err(|error| error.to_string())?;
+    let ip = choose(&addresses).ok_or("no address")?;
+    Ok(SocketAddr::new(ip, endpoint.port.get()))
+}
+
+/// While events are not taken, the thread looks that often whether they are.
+const UNTAKEN: Duration = Duration::from_millis(10);
+
+/// The thread's work: turns, until all is done, nobody listens, or it is told to stop.
+fn serve(mut run: Run<Sockets>, orders: &commands::Receiver<Order>, events: &Events) -> io::Result<()> {
+    let mut more = true;
+    let mut untaken = Vec::new();
+    loop {
+        loop {
+            match orders.try_recv() {
+                Ok(Order::Add(index, to)) => run.add(index, to),
+                Ok(Order::NoMore) => more = false,
+                Ok(Order::Stop) | Err(commands::TryRecvError::Disconnected) => return Ok(()),
+                Err(commands::TryRecvError::Empty) => break,
+            }
+        }
+        untaken.append(&mut run.take_ended());
+        if !untaken.is_empty() {
+            match events.try_send(std::mem::take(&mut untaken)) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(batch)) => untaken = batch,
+                Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
+            }
+        }
+        if untaken.is_empty() && !more && run.is_over() {
+            return Ok(());
+        }
+        if untaken.is_empty() { run.turn()? } else { run.turn_without_starts(UNTAKEN)? }
+    }
 }
 
 /// The first address that this machine has a route to, else the first: a frontend that also has
@@ -168,12 +303,6 @@ fn choose(addresses: &[IpAddr]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn starts_are_spread() {
-        let starts = [0, 7, 8, 999].map(head_start);
-        assert_eq!(starts.map(|s| s.as_millis()), [0, 0, 1, 124]);
-    }
 
     #[test]
     fn one_address_is_taken_as_it_is_and_of_several_one_that_has_a_route() {

@@ -1,18 +1,29 @@
 //! What probing found, in every format, from one set of rows.
 
-use std::io::{self, Write};
+mod psping;
+mod samples;
+mod table;
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use serde::Serialize;
 
-use super::{
-    flat, json,
-    table::{self, Column, number, text},
+pub use self::{
+    psping::{PspingLines, write_statistics},
+    samples::SampleLines,
+    table::Columns,
 };
+use super::{flat, json};
 use crate::{
     clean::clean_line,
     event::Clock,
     natmap::{Endpoint, Host, InstanceId},
-    stats::{ProbeStats, RttSummary, Siblings, State, Verdict},
+    stats::{
+        Histogram, Outages, ProbeStats, RttSummary, ServiceStats, Siblings, State, Verdict, loss_interval_pct,
+    },
 };
 
 /// The name and version of the JSON that this module writes.
@@ -35,18 +46,12 @@ impl ProbeReport {
         Self { rows, verdict: Verdict::of(endpoints, stats) }
     }
 
-    /// Writes a table, and the verdict on its last line.
-    ///
-    /// # Errors
-    /// When it can't be written.
-    pub fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {
-        // Names are shown where there are any; without them the column would be all blanks.
-        let named = self.rows.iter().any(|row| row.name.is_some());
-        let shown = || TABLE.iter().filter(|(column, _)| named || column.header != "NAME");
-        let columns: Vec<Column> = shown().map(|(column, _)| *column).collect();
-        let cells = |row: &ProbeRow| shown().map(|(_, cell)| clean_line(&cell(row))).collect();
-        table::write(out, &columns, self.rows.iter().map(cells))?;
-        writeln!(out, "{}", clean_line(&self.verdict.to_string()))
+    /// Only the rows of endpoints that did not answer every time, or are slow. The verdict stays that of
+    /// all.
+    #[must_use]
+    pub fn failures_only(mut self) -> Self {
+        self.rows.retain(|row| row.is_failure);
+        self
     }
 
     /// Writes one JSON object, as `vmssh.probe/1` has it.
@@ -56,14 +61,6 @@ impl ProbeReport {
     pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
         let verdict = self.verdict.to_string();
         json::write_line(out, &Document { schema: SCHEMA, endpoints: &self.rows, verdict })
-    }
-
-    /// Writes a line of JSON per endpoint, each with the schema's name.
-    ///
-    /// # Errors
-    /// When it can't be written.
-    pub fn write_jsonl(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.rows.iter().try_for_each(|row| json::write_line(out, &Line { schema: SCHEMA, row }))
     }
 
     /// Writes CSV with the fields of the JSON as columns.
@@ -82,13 +79,6 @@ struct Document<'a> {
     verdict: String,
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    schema: &'static str,
-    #[serde(flatten)]
-    row: &'a ProbeRow,
-}
-
 /// One endpoint as JSON and CSV have it. Times are milliseconds to the microsecond.
 #[derive(Debug, Clone, Serialize)]
 struct ProbeRow {
@@ -105,18 +95,69 @@ struct ProbeRow {
     not_sent: u64,
     not_resolved: u64,
     loss_pct: Option<f64>,
+    /// Where the path's loss lies with a confidence of 95 %.
+    loss_95_pct: Interval,
     rtt_ms: RttRow,
     jitter_ms: Option<f64>,
     /// Answered probes whose SYN was sent again.
     retransmitted: u64,
+    /// SYNs that probes which timed out had sent.
+    unanswered_syns: u64,
     clock: Option<Clock>,
+    /// The median of how much later than the kernel this program noticed an answer.
+    own_delay_ms: Option<f64>,
     /// Slow among its siblings; `null` where there is nothing to compare.
     slow: Option<bool>,
+    /// The address that was dialled.
+    dialled: Option<String>,
+    outages: OutageRow,
+    service: ServiceRow,
     error: Option<String>,
     #[serde(skip)]
     label: String,
     #[serde(skip)]
     endpoint: String,
+    #[serde(skip)]
+    is_failure: bool,
+    #[serde(skip)]
+    times: Histogram,
+}
+
+/// Where a figure lies with a confidence of 95 %.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+struct Interval {
+    low: Option<f64>,
+    high: Option<f64>,
+}
+
+impl Interval {
+    /// Of the loss.
+    fn of(stats: &ProbeStats) -> Self {
+        loss_interval_pct(stats.lost(), stats.sent()).map_or_else(Self::default, |(low, high)| Self {
+            low: Some(rounded(low)),
+            high: Some(rounded(high)),
+        })
+    }
+}
+
+/// When the endpoint did not answer, in milliseconds of and since the start of the run.
+#[derive(Debug, Clone, Default, Serialize)]
+struct OutageRow {
+    count: u64,
+    longest_ms: f64,
+    down_since_ms: Option<f64>,
+}
+
+/// What the service behind the port said; counts of 0 where it was not asked.
+#[derive(Debug, Clone, Default, Serialize)]
+struct ServiceRow {
+    answered: u64,
+    foreign: u64,
+    closed: u64,
+    silent: u64,
+    said: Option<String>,
+    /// The median of the times from the port's answer to the service's.
+    p50_ms: Option<f64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -144,6 +185,30 @@ impl From<RttSummary> for RttRow {
     }
 }
 
+impl From<&Outages> for OutageRow {
+    fn from(outages: &Outages) -> Self {
+        let ms = |time: Duration| rounded(time.as_secs_f64() * 1e3);
+        Self {
+            count: outages.count,
+            longest_ms: ms(outages.longest),
+            down_since_ms: outages.down_since.map(ms),
+        }
+    }
+}
+
+impl From<&ServiceStats> for ServiceRow {
+    fn from(service: &ServiceStats) -> Self {
+        Self {
+            answered: service.answered,
+            foreign: service.foreign,
+            closed: service.closed,
+            silent: service.silent,
+            said: service.said.as_deref().map(clean_line),
+            p50_ms: service.times.percentile_ms(50),
+        }
+    }
+}
+
 /// To three places: microseconds of a time, which is all that clocks here give.
 fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
@@ -151,12 +216,14 @@ fn rounded(value: f64) -> f64 {
 
 impl ProbeRow {
     fn new(endpoint: &Endpoint, stats: &ProbeStats, siblings: Option<Siblings>) -> Self {
+        let slow = siblings.filter(|_| stats.answered > 0).map(|all| all.is_slow(stats));
+        let state = State::of(stats);
         Self {
             instance: endpoint.instance.clone(),
             name: endpoint.name.clone(),
             address: endpoint.host.clone(),
             port: endpoint.port.get(),
-            state: State::of(stats).to_string(),
+            state: state.to_string(),
             sent: stats.sent(),
             answered: stats.answered,
             refused: stats.refused,
@@ -165,71 +232,23 @@ impl ProbeRow {
             not_sent: stats.not_sent,
             not_resolved: stats.not_resolved,
             loss_pct: stats.loss_pct().map(rounded),
+            loss_95_pct: Interval::of(stats),
             rtt_ms: stats.rtt().map(RttRow::from).unwrap_or_default(),
             jitter_ms: stats.jitter_ms().map(rounded),
             retransmitted: stats.retransmitted,
+            unanswered_syns: stats.unanswered_syns,
             clock: stats.clock,
-            slow: siblings.filter(|_| stats.answered > 0).map(|all| all.is_slow(stats)),
+            own_delay_ms: stats.own_delay_ms().map(rounded),
+            slow,
+            dialled: stats.address.map(|address| address.to_string()),
+            outages: (&stats.outages).into(),
+            service: (&stats.service).into(),
             error: stats.error.as_deref().map(clean_line),
             label: endpoint.instance.as_ref().map_or_else(String::new, ToString::to_string),
             endpoint: endpoint.to_string(),
+            is_failure: state != State::Answered || slow == Some(true),
+            times: stats.rtts.histogram().clone(),
         }
-    }
-
-    /// What the numbers of the row do not say.
-    fn note(&self) -> String {
-        let mut notes = Vec::new();
-        if self.slow == Some(true) {
-            notes.push("slow".to_string());
-        }
-        if self.retransmitted > 0 {
-            notes.push(format!("{} needed a second SYN", self.retransmitted));
-        }
-        // Where all went one way the state has said so.
-        if self.answered > 0 {
-            let others =
-                [(self.refused, "refused"), (self.timed_out, "timed out"), (self.unreachable, "unreachable")];
-            notes.extend(others.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
-        }
-        if self.not_sent > 0 {
-            notes.push(format!("{} not sent", self.not_sent));
-        }
-        notes.extend(self.error.clone());
-        notes.join(", ")
-    }
-}
-
-/// What a column of the table shows of a row.
-type Cell = fn(&ProbeRow) -> String;
-
-/// The columns of the table.
-const TABLE: &[(Column, Cell)] = &[
-    (text("INSTANCE"), |row| row.label.clone()),
-    (text("NAME"), |row| row.name.clone().unwrap_or_default()),
-    (text("ENDPOINT"), |row| row.endpoint.clone()),
-    (text("STATE"), |row| row.state.clone()),
-    (
-        number("ANSWERED"),
-        |row| if row.sent > 0 { format!("{}/{}", row.answered, row.sent) } else { String::new() },
-    ),
-    (number("LOSS"), |row| row.loss_pct.map_or_else(String::new, |pct| format!("{}%", percent(pct)))),
-    (number("P50"), |row| milliseconds(row.rtt_ms.p50)),
-    (number("P90"), |row| milliseconds(row.rtt_ms.p90)),
-    (number("MAX"), |row| milliseconds(row.rtt_ms.max)),
-    (text("NOTE"), ProbeRow::note),
-];
-
-/// Two places: a hundredth of a millisecond is about what a network repeats.
-fn milliseconds(ms: Option<f64>) -> String {
-    ms.map_or_else(String::new, |ms| format!("{ms:.2} ms"))
-}
-
-/// Whole numbers, but never 0 for some loss nor 100 for not all.
-fn percent(pct: f64) -> String {
-    match pct {
-        pct if pct > 0.0 && pct < 1.0 => "<1".into(),
-        pct if pct > 99.0 && pct < 100.0 => ">99".into(),
-        pct => format!("{pct:.0}"),
     }
 }
 
@@ -279,7 +298,7 @@ mod tests {
     #[test]
     fn the_table_ends_with_the_verdict() {
         assert_eq!(
-            written(ProbeReport::write_table),
+            written(|report, out| report.write_table(out, Columns::Usual)),
             "\
 INSTANCE  ENDPOINT        STATE         ANSWERED  LOSS      P50      P90      MAX  NOTE
 0         20.1.2.3:50000  partly             2/3   33%  1.23 ms  2.23 ms  2.23 ms  1 needed a second SYN, 1 timed out
@@ -307,25 +326,35 @@ INSTANCE  ENDPOINT        STATE         ANSWERED  LOSS      P50      P90      MA
     }
 
     #[test]
-    fn lines_and_csv_have_the_same_fields() {
-        let lines = written(ProbeReport::write_jsonl);
-        let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
-        assert_eq!((lines.lines().count(), &first["schema"]), (3, &"vmssh.probe/1".into()));
-        assert_eq!(
-            written(ProbeReport::write_csv).lines().take(2).collect::<Vec<_>>(),
-            [
-                "instance,name,address,port,state,sent,answered,refused,timed_out,unreachable,not_sent,\
-                 not_resolved,loss_pct,rtt_ms_min,rtt_ms_mean,rtt_ms_max,rtt_ms_stddev,rtt_ms_p50,\
-                 rtt_ms_p90,rtt_ms_p99,jitter_ms,retransmitted,clock,slow,error",
-                "0,,20.1.2.3,50000,partly,3,2,0,1,0,0,0,33.333,1.234,1.734,2.234,0.707,1.234,2.234,\
-                 2.234,1.0,1,kernel,,",
-            ]
-        );
+    fn csv_has_the_fields_of_the_json() {
+        let csv = written(ProbeReport::write_csv);
+        let [header, first] =
+            [0, 1].map(|line| csv.lines().nth(line).unwrap().split(',').collect::<Vec<_>>());
+        let field = |name| first[header.iter().position(|column| *column == name).unwrap()];
+        assert_eq!(header.len(), first.len());
+        for (name, value) in [
+            ("instance", "0"),
+            ("port", "50000"),
+            ("answered", "2"),
+            ("loss_pct", "33.333"),
+            ("loss_95_pct_low", "6.149"),
+            ("rtt_ms_p90", "2.234"),
+            ("jitter_ms", "1.0"),
+            ("retransmitted", "1"),
+            ("outages_count", "1"),
+            ("service_said", ""),
+            ("slow", ""),
+        ] {
+            assert_eq!(field(name), value, "{name}");
+        }
     }
 
     #[test]
-    fn loss_is_never_rounded_away() {
-        let shown = [0.0, 0.1, 33.333, 99.9, 100.0].map(percent);
-        assert_eq!(shown, ["0", "<1", "33", ">99", "100"]);
+    fn only_failures_are_shown_where_asked_for_and_the_verdict_stays() {
+        let mut report = report();
+        report.rows[1].is_failure = false;
+        let verdict = report.verdict.clone();
+        let report = report.failures_only();
+        assert_eq!((report.rows.len(), report.verdict), (2, verdict));
     }
 }
