@@ -5,9 +5,11 @@ mod buckets;
 mod histogram;
 mod loss;
 mod outages;
+mod remark;
 mod rtt;
 mod service;
 mod siblings;
+mod state;
 mod verdict;
 
 use std::{net::SocketAddr, time::Duration};
@@ -16,10 +18,12 @@ pub use buckets::Buckets;
 pub use histogram::{Bin, Histogram};
 pub use loss::loss_interval_pct;
 pub use outages::Outages;
+pub use remark::{Remark, Reply};
 pub use rtt::{RttSummary, Rtts, Sums};
 pub use service::ServiceStats;
 pub use siblings::Siblings;
-pub use verdict::{State, Verdict};
+pub use state::State;
+pub use verdict::{Group, Verdict};
 
 use crate::event::{Answer, Clock, ProbeOutcome, ProbeSample};
 

@@ -191,8 +191,8 @@ pub async fn probe(
 
 /// What the thread is told.
 enum Order {
-    /// To take up an endpoint, by its place in the list of work and its address.
-    Add(usize, SocketAddr),
+    /// To take up endpoints, by their places in the list of work and their addresses.
+    Add(Vec<(usize, SocketAddr)>),
     /// That there are no more.
     NoMore,
     /// To stop at once.
@@ -208,20 +208,26 @@ struct Prober {
 impl Prober {
     /// Looks up all endpoints and hands those that have an address to the thread, as they come.
     async fn look_up(&self, endpoints: &[Endpoint], resolver: &Resolver, began: Instant, events: &Events) {
-        let mut looking: FuturesUnordered<_> = endpoints
+        let looking: FuturesUnordered<_> = endpoints
             .iter()
             .enumerate()
             .map(async |(index, endpoint)| (index, address(endpoint, resolver).await))
             .collect();
-        while let Some((index, address)) = looking.next().await {
-            match address {
-                Ok(to) => self.order(Order::Add(index, to)),
-                Err(why) => {
-                    let event = ProbeEvent { index, sample: not_resolved(why, began.elapsed()) };
-                    if events.send(vec![event]).await.is_err() {
-                        break;
+        // An order wakes the thread up: one for all that are known at the time.
+        let mut found = looking.ready_chunks(endpoints.len().max(1));
+        while let Some(found) = found.next().await {
+            let (mut known, mut unknown) = (Vec::new(), Vec::new());
+            for (index, address) in found {
+                match address {
+                    Ok(to) => known.push((index, to)),
+                    Err(why) => {
+                        unknown.push(ProbeEvent { index, sample: not_resolved(why, began.elapsed()) });
                     }
                 }
+            }
+            self.order(Order::Add(known));
+            if !unknown.is_empty() && events.send(unknown).await.is_err() {
+                break;
             }
         }
         self.order(Order::NoMore);
@@ -263,7 +269,7 @@ fn serve(mut run: Run<Sockets>, orders: &commands::Receiver<Order>, events: &Eve
     loop {
         loop {
             match orders.try_recv() {
-                Ok(Order::Add(index, to)) => run.add(index, to),
+                Ok(Order::Add(known)) => known.into_iter().for_each(|(index, to)| run.add(index, to)),
                 Ok(Order::NoMore) => more = false,
                 Ok(Order::Stop) | Err(commands::TryRecvError::Disconnected) => return Ok(()),
                 Err(commands::TryRecvError::Empty) => break,

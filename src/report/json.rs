@@ -31,6 +31,10 @@ struct Escaping(CompactFormatter);
 
 impl Formatter for Escaping {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // Nearly all text is of this kind, and the search below is slow.
+        if fragment.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+            return self.0.write_string_fragment(writer, fragment);
+        }
         let mut rest = fragment;
         while let Some(at) = rest.find(is_hidden) {
             let (before, after) = rest.split_at(at);

@@ -268,7 +268,7 @@ mod tests {
         };
         let outcomes = [
             vec![answered(1234, 0), answered(2234, 1), ProbeOutcome::TimedOut { syns: Some(2) }],
-            vec![ProbeOutcome::Refused { after: Duration::ZERO }; 3],
+            vec![ProbeOutcome::Refused { after: Duration::from_millis(1) }; 3],
             vec![ProbeOutcome::NotResolved("no such name \x1b[2J".into())],
         ];
         let endpoints: Vec<_> = (0..outcomes.len())
@@ -304,7 +304,8 @@ INSTANCE  ENDPOINT        STATE         ANSWERED  LOSS      P50      P90      MA
 0         20.1.2.3:50000  partly             2/3   33%  1.23 ms  2.23 ms  2.23 ms  1 needed a second SYN, 1 timed out
 -         20.1.2.3:50001  refused            0/3    0%        -        -        -  -
 2         20.1.2.3:50002  not-resolved         -     -        -        -        -  no such name ^[[2J
-0 of 3 endpoints answered; answered in part: 0; refused: port 50001 (nothing listens, or a firewall rejects: sshd, backend port); name not resolved: 2
+0 of 3 endpoints answered; answered in part: 0 (1 of 3 lost, 95 % sure of 6 to 79 %); refused: port 50001 (nothing listens, or a firewall rejects: sshd, backend port); name not resolved: 2
+1 of 2 answers needed a second SYN (95 % sure of 9.5 to 90.5 %): loss, throttled SYNs or a full accept queue
 "
         );
     }

@@ -1,145 +1,78 @@
 use std::fmt;
 
-use super::{ProbeStats, Siblings};
+use super::{ProbeStats, Remark, State, loss_interval_pct};
 use crate::{
     fold::Fold,
     natmap::{Endpoint, display_endpoints},
 };
-
-/// What the probes of one endpoint say about it, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// All that was sent was answered.
-    Answered,
-    /// Some of it.
-    Partly,
-    /// Nothing was answered, and something was refused: by the instance or by a firewall on the way.
-    Refused,
-    /// Nothing was answered, and something on the way said that there is no way.
-    Unreachable,
-    /// Nothing came back.
-    TimedOut,
-    /// The frontend's name has no address.
-    NotResolved,
-    /// This machine could not send.
-    NotSent,
-    /// No probe came to an end, because the run was interrupted.
-    NotProbed,
-}
-
-impl State {
-    /// The state of one endpoint. Where nothing was answered, the reply that says most wins.
-    #[must_use]
-    pub fn of(stats: &ProbeStats) -> Self {
-        match stats {
-            s if s.answered > 0 && s.answered == s.sent() => Self::Answered,
-            s if s.answered > 0 => Self::Partly,
-            s if s.refused > 0 => Self::Refused,
-            s if s.unreachable > 0 => Self::Unreachable,
-            s if s.timed_out > 0 => Self::TimedOut,
-            s if s.not_resolved > 0 => Self::NotResolved,
-            s if s.not_sent > 0 => Self::NotSent,
-            _ => Self::NotProbed,
-        }
-    }
-
-    /// True where at least one probe was answered.
-    #[must_use]
-    pub fn is_reachable(self) -> bool {
-        matches!(self, Self::Answered | Self::Partly)
-    }
-
-    /// As it stands in a sentence: `timed out`.
-    fn words(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Partly => "answered in part",
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::TimedOut => "timed out",
-            Self::NotResolved => "name not resolved",
-            Self::NotSent => "not sent",
-            Self::NotProbed => "not probed",
-        }
-    }
-
-    /// Where to look when some of the endpoints are in this state and others are well.
-    fn look_at(self) -> Option<&'static str> {
-        match self {
-            Self::Refused => Some("nothing listens, or a firewall rejects: sshd, backend port"),
-            Self::Unreachable => Some("turned away on the way"),
-            Self::TimedOut => Some("stopped, filtered or not mapped"),
-            Self::NotSent => Some("this machine's own limits"),
-            Self::Answered | Self::Partly | Self::NotResolved | Self::NotProbed => None,
-        }
-    }
-}
-
-/// One word, as in the table: `timed-out`.
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Answered => "answered",
-            Self::Partly => "partly",
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::TimedOut => "timed-out",
-            Self::NotResolved => "not-resolved",
-            Self::NotSent => "not-sent",
-            Self::NotProbed => "not-probed",
-        })
-    }
-}
 
 /// What all endpoints together say: forty silent ones are one fault, not forty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// How many endpoints there are.
     pub endpoints: usize,
-    /// The endpoints of each state as a set (`0-3,7`, `ports 50000-50003`) and their number, in the
-    /// order of [`State`].
-    pub groups: Vec<(State, usize, String)>,
-    /// The slow ones as a set, and the limit that they are above.
-    pub slow: Option<(String, Siblings)>,
+    /// The endpoints of each state, in the order of [`State`].
+    pub groups: Vec<Group>,
+    /// What only a look at all of them shows.
+    pub remarks: Vec<Remark>,
     /// What was said of the endpoints, where it was the same of all.
     error: Option<String>,
+}
+
+/// The endpoints of one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Which.
+    pub state: State,
+    /// How many.
+    pub count: usize,
+    /// Which, as a set: `0-3,7`, `ports 50000-50003`.
+    pub set: String,
+    /// Probes of them that were lost.
+    pub lost: u64,
+    /// Probes of them that were sent.
+    pub sent: u64,
 }
 
 impl Verdict {
     /// Judges endpoints by their statistics.
     #[must_use]
     pub fn of(endpoints: &[Endpoint], stats: &[ProbeStats]) -> Self {
-        let both = || endpoints.iter().zip(stats);
-        let states: Fold<State, &Endpoint> = both().map(|(e, s)| (State::of(s), e)).collect();
-        let mut groups: Vec<_> =
-            states.groups().iter().map(|(state, of)| (*state, of.len(), display_endpoints(of))).collect();
-        groups.sort_by_key(|(state, ..)| *state);
-        let slow = Siblings::of(stats).and_then(|siblings| {
-            let slow: Vec<_> = both().filter(|(_, s)| siblings.is_slow(s)).map(|(e, _)| e).collect();
-            (!slow.is_empty()).then(|| (display_endpoints(&slow), siblings))
-        });
+        let both = endpoints.iter().zip(stats);
+        let states: Fold<State, (&Endpoint, &ProbeStats)> =
+            both.map(|(endpoint, stats)| (State::of(stats), (endpoint, stats))).collect();
+        let mut groups: Vec<_> = states.groups().iter().map(|(state, of)| Group::new(*state, of)).collect();
+        groups.sort_by_key(|group| group.state);
         let errors: Fold<Option<&String>, ()> = stats.iter().map(|s| (s.error.as_ref(), ())).collect();
         let error = match errors.groups() {
             [(Some(error), _)] => Some((*error).clone()),
             _ => None,
         };
-        Self { endpoints: endpoints.len(), groups, slow, error }
+        let remarks = Remark::all_of(endpoints, stats);
+        Self { endpoints: endpoints.len(), groups, remarks, error }
     }
 
     /// True where every endpoint answered at least one probe.
     #[must_use]
     pub fn all_reachable(&self) -> bool {
-        self.groups.iter().all(|(state, ..)| state.is_reachable())
+        self.groups.iter().all(|group| group.state.is_reachable())
     }
 
     /// True where not one probe could be sent because no name has an address.
     #[must_use]
     pub fn none_resolved(&self) -> bool {
-        matches!(self.groups.as_slice(), [(State::NotResolved, ..)])
+        matches!(self.groups.as_slice(), [Group { state: State::NotResolved, .. }])
+    }
+
+    /// What is to be said, a line each: first what the states say, then the remarks.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let remarks = self.remarks.iter().map(ToString::to_string);
+        std::iter::once(Summary(self).to_string()).chain(remarks).collect()
     }
 
     /// All endpoints in one state.
-    fn write_one(&self, f: &mut fmt::Formatter<'_>, state: State) -> fmt::Result {
+    fn write_one(&self, f: &mut fmt::Formatter<'_>, group: &Group) -> fmt::Result {
         let one = self.endpoints == 1;
         let all = match self.endpoints {
             1 => "the endpoint".to_string(),
@@ -147,11 +80,15 @@ impl Verdict {
             n => format!("all {n} endpoints"),
         };
         let why = self.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
-        match state {
+        match group.state {
             State::Answered => write!(f, "{all} answered"),
-            State::Partly => write!(f, "{all} answered, but not every time"),
-            State::Refused => {
-                write!(f, "{all} refused: nothing listens, or a firewall rejects: sshd, backend port")
+            State::Partly => write!(f, "{all} answered, but not every time{}", group.loss()),
+            State::Foreign => {
+                write!(f, "another service answered at {all}: {}", group.state.look_at().unwrap_or_default())
+            }
+            State::Closed | State::Silent | State::Refused => {
+                let (words, look_at) = (group.state.words(), group.state.look_at().unwrap_or_default());
+                write!(f, "{all}: {words}: {look_at}")
             }
             State::TimedOut if one => write!(f, "{all} timed out: NSG, address, route or a stopped instance"),
             State::TimedOut => {
@@ -168,11 +105,12 @@ impl Verdict {
 
     /// Endpoints in several states.
     fn write_groups(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let answered = self.groups.iter().find(|(state, ..)| *state == State::Answered);
-        write!(f, "{} of {} endpoints answered", answered.map_or(0, |(_, count, _)| *count), self.endpoints)?;
-        for (state, _, set) in self.groups.iter().filter(|(state, ..)| *state != State::Answered) {
-            write!(f, "; {}: {set}", state.words())?;
-            if let Some(look_at) = state.look_at() {
+        let answered = self.groups.iter().find(|group| group.state == State::Answered);
+        let answered = answered.map_or(0, |group| group.count);
+        write!(f, "{answered} of {} endpoints answered", self.endpoints)?;
+        for group in self.groups.iter().filter(|group| group.state != State::Answered) {
+            write!(f, "; {}: {}{}", group.state.words(), group.set, group.loss())?;
+            if let Some(look_at) = group.state.look_at() {
                 write!(f, " ({look_at})")?;
             }
         }
@@ -180,20 +118,46 @@ impl Verdict {
     }
 }
 
+impl Group {
+    fn new(state: State, of: &[(&Endpoint, &ProbeStats)]) -> Self {
+        let endpoints: Vec<_> = of.iter().map(|(endpoint, _)| *endpoint).collect();
+        Self {
+            state,
+            count: of.len(),
+            set: display_endpoints(&endpoints),
+            lost: of.iter().map(|(_, stats)| stats.lost()).sum(),
+            sent: of.iter().map(|(_, stats)| stats.sent()).sum(),
+        }
+    }
+
+    /// How much of it was lost and how sure that is, where the state rests on it.
+    fn loss(&self) -> String {
+        match loss_interval_pct(self.lost, self.sent) {
+            Some((low, high)) if self.state == State::Partly && self.lost > 0 => {
+                format!(" ({} of {} lost, 95 % sure of {low:.0} to {high:.0} %)", self.lost, self.sent)
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+/// What the states say, without the remarks.
+struct Summary<'a>(&'a Verdict);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.groups.as_slice() {
+            [] => write!(f, "there was nothing to probe"),
+            [group] => self.0.write_one(f, group),
+            _ => self.0.write_groups(f),
+        }
+    }
+}
+
 /// One line.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.groups.as_slice() {
-            [] => write!(f, "there was nothing to probe")?,
-            [(state, ..)] => self.write_one(f, *state)?,
-            _ => self.write_groups(f)?,
-        }
-        match &self.slow {
-            Some((set, siblings)) => {
-                write!(f, "; slow: {set} (the others' median is {:.2} ms)", siblings.median_ms)
-            }
-            None => Ok(()),
-        }
+        f.write_str(&self.lines().join("; "))
     }
 }
 
@@ -273,29 +237,33 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_one_is_named_after_the_rest() {
+    fn remarks_come_after_the_rest() {
         let mut outcomes = vec![answered(2); 12];
         outcomes[3] = answered(60);
-        assert_eq!(verdict(&outcomes), "all 12 endpoints answered; slow: 3 (the others' median is 2.00 ms)");
+        let verdict = verdict(&outcomes);
+        assert!(verdict.starts_with("all 12 endpoints answered; slow: 3 (from 4 times"), "{verdict}");
+    }
+
+    #[test]
+    fn a_loss_is_said_with_how_sure_it_is() {
+        let mut mixed = stats(&TIMED_OUT, 1);
+        (0..3).for_each(|_| mixed.record(&ProbeSample::of(answered(1))));
+        assert_eq!(
+            Verdict::of(&endpoints(1, true), &[mixed.clone()]).to_string(),
+            "the endpoint answered, but not every time (1 of 4 lost, 95 % sure of 5 to 70 %)"
+        );
+        assert_eq!(
+            Verdict::of(&endpoints(2, true), &[mixed, stats(&answered(1), 4)]).to_string(),
+            "1 of 2 endpoints answered; answered in part: 0 (1 of 4 lost, 95 % sure of 5 to 70 %)"
+        );
     }
 
     #[test]
     fn ports_without_an_instance_are_named_as_ports() {
         let all = [stats(&answered(1), 4), stats(&TIMED_OUT, 4), stats(&answered(1), 4)];
         let verdict = Verdict::of(&endpoints(3, false), &all);
-        assert_eq!(verdict.groups[0].2, "ports 50000,50002");
-        assert_eq!(verdict.groups[1].2, "port 50001");
+        assert_eq!(verdict.groups[0].set, "ports 50000,50002");
+        assert_eq!(verdict.groups[1].set, "port 50001");
         assert!(!verdict.all_reachable());
-    }
-
-    #[test]
-    fn the_reply_that_says_most_is_the_state() {
-        let mut mixed = stats(&TIMED_OUT, 3);
-        assert_eq!(State::of(&mixed), State::TimedOut);
-        mixed.record(&ProbeSample::of(ProbeOutcome::Refused { after: Duration::ZERO }));
-        assert_eq!(State::of(&mixed), State::Refused);
-        mixed.record(&ProbeSample::of(answered(1)));
-        assert_eq!(State::of(&mixed), State::Partly);
-        assert_eq!(State::of(&ProbeStats::default()), State::NotProbed);
     }
 }

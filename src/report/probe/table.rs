@@ -22,7 +22,7 @@ const MOST_HISTOGRAMS: usize = 8;
 const BAR: u64 = 40;
 
 impl ProbeReport {
-    /// Writes a table, and the verdict on its last line.
+    /// Writes a table, and the verdict on its last lines.
     ///
     /// # Errors
     /// When it can't be written.
@@ -41,7 +41,7 @@ impl ProbeReport {
         let headers: Vec<Column> = shown().map(|column| column.column).collect();
         let cells = |row: &ProbeRow| shown().map(|column| clean_line(&(column.cell)(row))).collect();
         table::write(out, &headers, self.rows.iter().map(cells))?;
-        writeln!(out, "{}", clean_line(&self.verdict.to_string()))
+        self.verdict.lines().iter().try_for_each(|line| writeln!(out, "{}", clean_line(line)))
     }
 
     /// Writes how the round-trip times are distributed: of all endpoints together and, where they are few,
