@@ -18,6 +18,7 @@ mod service;
 mod sockets;
 
 use std::{
+    collections::HashMap,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     num::NonZeroU32,
@@ -33,13 +34,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::service::Service;
 use self::{
-    run::Run,
+    run::{Run, Starts},
     sockets::{Sockets, WAKER},
 };
 use super::{descriptors, resolve::Resolver};
 use crate::{
     event::{ProbeEvent, ProbeOutcome, ProbeSample},
-    natmap::Endpoint,
+    natmap::{Endpoint, Host},
 };
 
 /// How many probes each endpoint gets.
@@ -206,28 +207,29 @@ struct Prober {
 }
 
 impl Prober {
-    /// Looks up all endpoints and hands those that have an address to the thread, as they come.
+    /// Looks up all hosts, each once, and hands the endpoints of those that have an address to the thread,
+    /// as they come.
     async fn look_up(&self, endpoints: &[Endpoint], resolver: &Resolver, began: Instant, events: &Events) {
-        let looking: FuturesUnordered<_> = endpoints
-            .iter()
-            .enumerate()
-            .map(async |(index, endpoint)| (index, address(endpoint, resolver).await))
-            .collect();
-        // An order wakes the thread up: one for all that are known at the time.
-        let mut found = looking.ready_chunks(endpoints.len().max(1));
-        while let Some(found) = found.next().await {
-            let (mut known, mut unknown) = (Vec::new(), Vec::new());
-            for (index, address) in found {
-                match address {
-                    Ok(to) => known.push((index, to)),
-                    Err(why) => {
-                        unknown.push(ProbeEvent { index, sample: not_resolved(why, began.elapsed()) });
+        let mut hosts: HashMap<&Host, Vec<usize>> = HashMap::new();
+        for (index, endpoint) in endpoints.iter().enumerate() {
+            hosts.entry(&endpoint.host).or_default().push(index);
+        }
+        let looking = hosts.into_iter().map(async |(host, of)| (of, address(host, resolver).await));
+        let mut looking: FuturesUnordered<_> = looking.collect();
+        while let Some((of, address)) = looking.next().await {
+            let of = of.into_iter().filter_map(|index| Some((index, endpoints.get(index)?)));
+            match address {
+                Ok(ip) => {
+                    let to = |endpoint: &Endpoint| SocketAddr::new(ip, endpoint.port.get());
+                    self.order(Order::Add(of.map(|(index, endpoint)| (index, to(endpoint))).collect()));
+                }
+                Err(why) => {
+                    let sample = not_resolved(why, began.elapsed());
+                    let told = of.map(|(index, _)| ProbeEvent { index, sample: sample.clone() });
+                    if events.send(told.collect()).await.is_err() {
+                        break;
                     }
                 }
-            }
-            self.order(Order::Add(known));
-            if !unknown.is_empty() && events.send(unknown).await.is_err() {
-                break;
             }
         }
         self.order(Order::NoMore);
@@ -253,19 +255,60 @@ fn not_resolved(why: String, start: Duration) -> ProbeSample {
     ProbeSample { start, warm_up: false, to: None, from: None, outcome, service: None }
 }
 
-async fn address(endpoint: &Endpoint, resolver: &Resolver) -> Result<SocketAddr, String> {
-    let addresses = resolver.resolve(&endpoint.host).await.map_err(|error| error.to_string())?;
-    let ip = choose(&addresses).ok_or("no address")?;
-    Ok(SocketAddr::new(ip, endpoint.port.get()))
+async fn address(host: &Host, resolver: &Resolver) -> Result<IpAddr, String> {
+    let addresses = resolver.resolve(host).await.map_err(|error| error.to_string())?;
+    choose(&addresses).ok_or_else(|| "no address".into())
 }
 
-/// While events are not taken, the thread looks that often whether they are.
-const UNTAKEN: Duration = Duration::from_millis(10);
+/// Who listens is woken up for so many events, or when the first of them is so old: waking up costs as
+/// much as a probe, and a screen shows nothing sooner.
+const BATCH: usize = 512;
+const OLDEST: Duration = Duration::from_millis(10);
+
+/// The events of a run on their way out.
+struct Outlet<'a> {
+    events: &'a Events,
+    kept: Vec<ProbeEvent>,
+    /// When the first of those was put here, since the run began.
+    since: Duration,
+    /// Whether the last time there was no room for them.
+    stuck: bool,
+}
+
+/// Nobody listens any more.
+struct Unheard;
+
+impl Outlet<'_> {
+    fn add(&mut self, mut ended: Vec<ProbeEvent>, now: Duration) {
+        if self.kept.is_empty() {
+            (self.kept, self.since) = (ended, now);
+        } else {
+            self.kept.append(&mut ended);
+        }
+    }
+
+    /// Sends what is due, all of it at the end.
+    fn send(&mut self, now: Duration, over: bool) -> Result<(), Unheard> {
+        let due = over || self.kept.len() >= BATCH || now.saturating_sub(self.since) >= OLDEST;
+        if self.kept.is_empty() || !due {
+            return if self.events.is_closed() { Err(Unheard) } else { Ok(()) };
+        }
+        self.stuck = match self.events.try_send(std::mem::take(&mut self.kept)) {
+            Ok(()) => false,
+            Err(mpsc::error::TrySendError::Full(batch)) => {
+                self.kept = batch;
+                true
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Unheard),
+        };
+        Ok(())
+    }
+}
 
 /// The thread's work: turns, until all is done, nobody listens, or it is told to stop.
 fn serve(mut run: Run<Sockets>, orders: &commands::Receiver<Order>, events: &Events) -> io::Result<()> {
     let mut more = true;
-    let mut untaken = Vec::new();
+    let mut outlet = Outlet { events, kept: Vec::new(), since: Duration::ZERO, stuck: false };
     loop {
         loop {
             match orders.try_recv() {
@@ -275,18 +318,13 @@ fn serve(mut run: Run<Sockets>, orders: &commands::Receiver<Order>, events: &Eve
                 Err(commands::TryRecvError::Empty) => break,
             }
         }
-        untaken.append(&mut run.take_ended());
-        if !untaken.is_empty() {
-            match events.try_send(std::mem::take(&mut untaken)) {
-                Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full(batch)) => untaken = batch,
-                Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
-            }
-        }
-        if untaken.is_empty() && !more && run.is_over() {
+        let over = !more && run.is_over();
+        outlet.add(run.take_ended(), run.now());
+        if outlet.send(run.now(), over).is_err() || (over && outlet.kept.is_empty()) {
             return Ok(());
         }
-        if untaken.is_empty() { run.turn()? } else { run.turn_without_starts(UNTAKEN)? }
+        let longest = (!outlet.kept.is_empty()).then_some(OLDEST);
+        run.turn(if outlet.stuck { Starts::None } else { Starts::Due }, longest)?;
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
 pub struct ProbeProgress {
     bar: ProgressBar,
     per_endpoint: Option<u64>,
+    done: u64,
     answered: u64,
     others: u64,
 }
@@ -33,7 +34,7 @@ impl ProbeProgress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar, per_endpoint, answered: 0, others: 0 }
+        Self { bar, per_endpoint, done: 0, answered: 0, others: 0 }
     }
 }
 
@@ -48,8 +49,14 @@ impl ProbeWatch for ProbeProgress {
             ProbeOutcome::Answered(_) => self.answered += done,
             _ => self.others += done,
         }
+        self.done += done;
+        Ok(())
+    }
+
+    /// Drawing costs more than a probe.
+    fn told(&mut self) -> io::Result<()> {
         self.bar.set_message(format!(", {} answered, {} not", self.answered, self.others));
-        self.bar.inc(done);
+        self.bar.set_position(self.done);
         Ok(())
     }
 }
@@ -80,6 +87,7 @@ mod tests {
         ] {
             progress.probed(&ProbeEvent { index: 0, sample: ProbeSample::of(outcome) }, &[]).unwrap();
         }
+        progress.told().unwrap();
         assert_eq!((progress.bar.position(), progress.bar.length()), (4, Some(6)));
         assert_eq!(progress.bar.message(), ", 0 answered, 4 not");
     }

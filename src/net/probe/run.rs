@@ -77,6 +77,15 @@ const LOCAL_TRIES: u32 = 5;
 /// Between two tries. Together they give other probes time to end and bound the wait to 0.4 s.
 const LOCAL_PAUSE: Duration = Duration::from_millis(100);
 
+/// What may start in a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Starts {
+    /// What is due.
+    Due,
+    /// Nothing, as nobody has room for its outcome.
+    None,
+}
+
 /// A run: a lane for each endpoint that has an address.
 pub(super) struct Run<N> {
     network: N,
@@ -152,23 +161,25 @@ impl<N: Network> Run<N> {
         std::mem::take(&mut self.ended)
     }
 
-    /// One turn: starts what is due, ends what has used up its time, and waits for what comes first.
-    pub(super) fn turn(&mut self) -> io::Result<()> {
-        let begun = self.begin_due();
-        self.end_overdue();
-        // What has ended must be told before a long wait.
-        let limit =
-            if begun == BURST || !self.ended.is_empty() { Some(Duration::ZERO) } else { self.until_next() };
-        self.wait(limit)
+    /// The time since the run began.
+    pub(super) fn now(&self) -> Duration {
+        self.network.now()
     }
 
-    /// A turn in which nothing starts, as nobody has room for its outcome.
-    pub(super) fn turn_without_starts(&mut self, longest: Duration) -> io::Result<()> {
+    /// One turn: starts what is due, ends what has used up its time, and waits for what comes first, at most
+    /// so long.
+    pub(super) fn turn(&mut self, starts: Starts, longest: Option<Duration>) -> io::Result<()> {
+        let begun = match starts {
+            Starts::Due => self.begin_due(),
+            Starts::None => 0,
+        };
         self.end_overdue();
-        self.wait(Some(longest))
-    }
-
-    fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        // What has ended at once, or by its limit, is told before a wait.
+        let limit = if begun == BURST || !self.ended.is_empty() {
+            Some(Duration::ZERO)
+        } else {
+            [self.until_next(starts), longest].into_iter().flatten().min()
+        };
         let mut ready = std::mem::take(&mut self.ready);
         self.network.wait(limit, &mut ready)?;
         ready.drain(..).for_each(|Ready { lane, what }| self.step(lane, what));
@@ -177,8 +188,9 @@ impl<N: Network> Run<N> {
     }
 
     /// How long nothing will be due; `None` where nothing ever will.
-    fn until_next(&self) -> Option<Duration> {
-        let start = self.due.peek().filter(|_| self.in_flight < self.most_in_flight);
+    fn until_next(&self, starts: Starts) -> Option<Duration> {
+        let may_start = starts == Starts::Due && self.in_flight < self.most_in_flight;
+        let start = self.due.peek().filter(|_| may_start);
         let start = start.map(|Reverse((at, _))| (*at).max(self.pace.next()));
         let limit = self.limits.peek().map(|Reverse((at, _))| *at);
         let next = [start, limit].into_iter().flatten().min()?;
@@ -406,7 +418,7 @@ mod tests {
         (0..ports.len()).for_each(|index| run.add(index, "192.0.2.1:50000".parse().unwrap()));
         let mut events = Vec::new();
         while !run.is_over() {
-            run.turn().unwrap();
+            run.turn(Starts::Due, None).unwrap();
             events.extend(run.take_ended());
             assert!(run.in_flight <= most);
         }
