@@ -8,6 +8,7 @@ mod rtt;
 mod service;
 mod siblings;
 mod verdict;
+mod wire;
 
 use std::{net::SocketAddr, time::Duration};
 
