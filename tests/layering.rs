@@ -10,8 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const GROUND: &[&str] =
-    &["natmap", "resource", "resolver", "target", "stats", "event", "fold", "script", "clean", "pattern"];
+const GROUND: &[&str] = &[
+    "natmap", "resource", "resolver", "target", "stats", "merge", "event", "fold", "script", "clean",
+    "pattern",
+];
 
 /// The layers' modules, the ground first.
 const LAYERS: [&[&str]; 4] =
@@ -38,6 +40,7 @@ const NOT_IN_GROUND: &[&str] = &[
     "std::net::ToSocketAddrs",
     "std::time::Instant",
     "std::time::SystemTime",
+    "time::OffsetDateTime::now_utc",
     "directories",
     "futures_util",
     "libc",

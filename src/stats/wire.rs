@@ -103,8 +103,16 @@ impl Serialize for Rtts {
 
 impl<'de> Deserialize<'de> for Rtts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Times { min_us, max_us, sum_us, squares_us2: Squares(squares_us2), steps_us, steps, last_us, bins } =
-            Times::deserialize(deserializer)?;
+        let Times {
+            min_us,
+            max_us,
+            sum_us,
+            squares_us2: Squares(squares_us2),
+            steps_us,
+            steps,
+            last_us,
+            bins,
+        } = Times::deserialize(deserializer)?;
         let sums = Sums { min_us, max_us, sum_us, squares_us2, steps_us, steps };
         check_sums(&sums, last_us, &bins).map_err(|wrong| D::Error::custom(format!("{wrong} can't be")))?;
         Ok(Self { sums, histogram: bins, last_us })
@@ -264,14 +272,8 @@ impl<'de> Deserialize<'de> for ProbeStats {
 
 /// Whether the counts go together; what does not, if not.
 fn check(wire: &Wire) -> Result<(), String> {
-    let outcomes = [
-        wire.answered,
-        wire.refused,
-        wire.timed_out,
-        wire.unreachable,
-        wire.not_sent,
-        wire.not_resolved,
-    ];
+    let outcomes =
+        [wire.answered, wire.refused, wire.timed_out, wire.unreachable, wire.not_sent, wire.not_resolved];
     let probes: u128 = outcomes.iter().map(|count| u128::from(*count)).sum();
     if probes > MOST.into() {
         return Err(format!("more than {MOST} probes"));
