@@ -17,7 +17,7 @@ const GROUND: &[&str] = &[
 
 /// The layers' modules, the ground first.
 const LAYERS: [&[&str]; 4] =
-    [GROUND, &["azure", "net", "ssh", "term"], &["fanout", "report", "lab"], &["cli"]];
+    [GROUND, &["azure", "net", "serve", "ssh", "term"], &["fanout", "report", "lab"], &["cli"]];
 
 /// Arrows between modules of one layer that are meant.
 const SIDEWAYS: [(&str, &str); 1] = [("ssh", "net")];
@@ -80,7 +80,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("std::net::TcpStream", &["net", "lab"]),
     ("std::net::TcpListener", &["net", "lab"]),
     ("std::net::UdpSocket", &["net"]),
-    ("tokio::net", &["net", "ssh", "lab"]),
+    ("tokio::net", &["net", "serve", "ssh", "lab"]),
     ("socket2", &["net", "ssh", "lab"]),
     ("hickory_resolver", &["net"]),
     // HTTP, and Microsoft's crates with their own idea of an environment.
@@ -89,10 +89,10 @@ const ONLY: &[(&str, &[&str])] = &[
     ("azure_identity", &["azure"]),
     // russh's API breaks with every minor version.
     ("russh", &["ssh", "lab"]),
-    // The lab's Azure is an HTTP server.
-    ("hyper", &["lab"]),
-    ("hyper_util", &["lab"]),
-    ("http_body_util", &["lab"]),
+    // The lab's Azure is an HTTP server, and metrics are served by one.
+    ("hyper", &["lab", "serve"]),
+    ("hyper_util", &["lab", "serve"]),
+    ("http_body_util", &["lab", "serve"]),
     // What people see is made in one place.
     ("comfy_table", &["report"]),
     ("indicatif", &["report", "cli"]),

@@ -1,10 +1,14 @@
 //! `vmssh probe`: TCP probes to all endpoints at once.
 
+mod metrics;
+mod places;
+
 use std::{num::NonZeroU32, time::Duration};
 
 use clap::Args;
 use tokio::sync::mpsc;
 
+use self::places::{Begun, PlacesArgs};
 use super::{
     args::{Format, InstancesArgs, TargetArgs},
     context::Context,
@@ -56,24 +60,35 @@ pub(super) struct ProbeArgs {
     /// How to show it
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub(super) output: Format,
+    #[command(flatten)]
+    pub(super) places: PlacesArgs,
 }
 
 pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Error> {
+    let shard = args.places.shard(&context.config)?;
+    let listener = metrics::listen(context, args.places.metrics).await?;
     let wanted = load::Wanted { depth: Depth::Ports, backend_port: Some(args.instances.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
     let set = args.instances.instances.clone().unwrap_or_default();
     load::say_warnings(context, &loaded.map, &set);
     let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
+    let endpoints = places::part(context, endpoints, shard);
 
     let resolver = Resolver::new(family(args));
     let (events, arriving) = mpsc::channel(EVENTS);
     let stop = context.interrupt.drain.clone();
+    let begun = Begun::now(args, &loaded.map, shard);
+    let mut watchers = watchers(context, args, &endpoints);
+    let served = listener.map(|listener| metrics::serve(listener, &endpoints, begun.run()));
+    let _serving = served.map(|(watch, serving)| {
+        watchers.push(Box::new(watch));
+        serving
+    });
     let probing = probe::probe(&endpoints, options(args), &resolver, events, stop.clone());
-    let ((), stats) =
-        tokio::join!(probing, fold(arriving, endpoints.len(), watchers(context, args, &endpoints)));
+    let ((), stats) = tokio::join!(probing, fold(arriving, endpoints.len(), watchers));
     let stats = stats?;
 
-    let report = ProbeReport::new(&endpoints, &stats);
+    let report = ProbeReport::new(&endpoints, &stats).with_run(&begun.end());
     context.ui.write(|out| match args.output {
         Format::Table => report.write_table(out),
         Format::Json => report.write_json(out),

@@ -1,9 +1,17 @@
 //! What probing found, in every format, from one set of rows.
 
+mod places;
+mod wire;
+
 use std::io::{self, Write};
 
 use serde::Serialize;
 
+use self::wire::{Exact, RunOut};
+pub use self::{
+    places::PlacesReport,
+    wire::{ReadError, Skipped, place_name, read_runs},
+};
 use super::{
     flat, json,
     table::{self, Column, number, text},
@@ -11,6 +19,7 @@ use super::{
 use crate::{
     clean::clean_line,
     event::Clock,
+    merge::Run,
     natmap::{Endpoint, Host, InstanceId},
     stats::{ProbeStats, RttSummary, Siblings, State, Verdict},
 };
@@ -22,6 +31,9 @@ const SCHEMA: &str = "vmssh.probe/1";
 #[derive(Debug, Clone)]
 pub struct ProbeReport {
     rows: Vec<ProbeRow>,
+    /// What the rows were made of, in the same order.
+    exact: Vec<ProbeStats>,
+    run: Option<RunOut>,
     /// What all endpoints together say.
     pub verdict: Verdict,
 }
@@ -32,7 +44,13 @@ impl ProbeReport {
     pub fn new(endpoints: &[Endpoint], stats: &[ProbeStats]) -> Self {
         let siblings = Siblings::of(stats);
         let rows = endpoints.iter().zip(stats).map(|(e, s)| ProbeRow::new(e, s, siblings)).collect();
-        Self { rows, verdict: Verdict::of(endpoints, stats) }
+        Self { rows, exact: stats.to_vec(), run: None, verdict: Verdict::of(endpoints, stats) }
+    }
+
+    /// The same report, which in JSON says what run it is of.
+    #[must_use]
+    pub fn with_run(self, run: &Run) -> Self {
+        Self { run: Some(RunOut::new(run)), ..self }
     }
 
     /// Writes a table, and the verdict on its last line.
@@ -49,13 +67,22 @@ impl ProbeReport {
         writeln!(out, "{}", clean_line(&self.verdict.to_string()))
     }
 
-    /// Writes one JSON object, as `vmssh.probe/1` has it.
+    /// Writes one JSON object, as `vmssh.probe/1` has it. [`read_runs`] reads it back exactly.
     ///
     /// # Errors
     /// When it can't be written.
     pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let verdict = self.verdict.to_string();
-        json::write_line(out, &Document { schema: SCHEMA, endpoints: &self.rows, verdict })
+        json::write_line(out, &self.document())
+    }
+
+    fn document(&self) -> Document<'_> {
+        let endpoints = self.rows.iter().zip(&self.exact).map(|(row, exact)| Exact { row, exact });
+        Document {
+            schema: SCHEMA,
+            run: self.run.as_ref(),
+            endpoints: endpoints.collect(),
+            verdict: self.verdict.to_string(),
+        }
     }
 
     /// Writes a line of JSON per endpoint, each with the schema's name.
@@ -78,7 +105,9 @@ impl ProbeReport {
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,
-    endpoints: &'a [ProbeRow],
+    #[serde(flatten)]
+    run: Option<&'a RunOut>,
+    endpoints: Vec<Exact<'a>>,
     verdict: String,
 }
 
