@@ -39,8 +39,9 @@ pub struct Metrics {
     /// Of each endpoint.
     labels: Vec<Labels>,
     started: OffsetDateTime,
-    /// A tally of its own: whoever asks for the text holds up nobody but, for a moment, the next sample.
-    stats: Mutex<Vec<ProbeStats>>,
+    /// Tallies of their own, each behind its own lock: whoever asks for the text holds up the prober for no
+    /// longer than it takes to look at one.
+    stats: Vec<Mutex<ProbeStats>>,
 }
 
 /// What is copied of an endpoint's tally, so that the text is made without holding on to it.
@@ -127,16 +128,15 @@ impl Metrics {
         Self {
             labels: endpoints.iter().map(labels).collect(),
             started,
-            stats: Mutex::new(vec![ProbeStats::default(); endpoints.len()]),
+            stats: endpoints.iter().map(|_| Mutex::default()).collect(),
         }
     }
 
     /// Takes a probe into account.
     pub fn record(&self, event: &ProbeEvent) {
-        // What a panic elsewhere left is still a tally.
-        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stats) = stats.get_mut(event.index) {
-            stats.record(&event.sample);
+        if let Some(stats) = self.stats.get(event.index) {
+            // What a panic elsewhere left is still a tally.
+            stats.lock().unwrap_or_else(PoisonError::into_inner).record(&event.sample);
         }
     }
 
@@ -177,11 +177,13 @@ impl Metrics {
     }
 
     fn snapshot(&self) -> (Vec<Snapshot>, Buckets) {
-        let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        let snapshots = stats.iter().map(Snapshot::of).collect();
         let mut delay = Histogram::default();
-        stats.iter().for_each(|stats| delay.merge(&stats.own_delay));
-        drop(stats);
+        let snapshots = self.stats.iter().map(|stats| {
+            let stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+            delay.merge(&stats.own_delay);
+            Snapshot::of(&stats)
+        });
+        let snapshots = snapshots.collect();
         // By the bins' middles, which are off by 0.025 % at most: the sum is kept of no delay.
         let sum_us = delay
             .bins()
