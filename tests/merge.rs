@@ -150,8 +150,11 @@ fn an_empty_shard_is_fine_and_a_wrong_one_is_not() {
     command.env("VMSSH_SHARDS", "9");
     assert_eq!(ids(&ran(command).expect_status(0).json_lines()[0]), ["0"]);
     let mut command = probe(&here, &ports.target, &[]);
-    command.env("JOB_COMPLETION_INDEX", "4");
-    assert_eq!(ids(&ran(command).expect_status(1).json_lines()[0]).len(), 2);
+    command.env("JOB_COMPLETION_INDEX", "4").env("VMSSH_SHARDS", "").env("VMSSH_PLACE", "");
+    let document = ran(command).expect_status(1).json_lines()[0].clone();
+    assert_eq!((ids(&document).len(), &document["shard"]), (2, &Value::Null));
+    // The machine's own name, whatever it is.
+    assert!(!document["place"].as_str().unwrap().is_empty());
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(super) struct Config {
     pub(super) job_index: Option<String>,
     /// How many shards there are (`VMSSH_SHARDS`): Kubernetes does not tell how many pods a Job has.
     pub(super) shards: Option<String>,
+    /// What this place is called (`VMSSH_PLACE`).
+    pub(super) place: Option<String>,
     /// Where temporary folders go.
     pub(super) temp_dir: PathBuf,
     /// What it says about Azure.
@@ -62,6 +64,7 @@ impl Config {
             no_color: text("NO_COLOR").is_some(),
             job_index: text("JOB_COMPLETION_INDEX"),
             shards: text("VMSSH_SHARDS"),
+            place: text("VMSSH_PLACE"),
             temp_dir: env::temp_dir(),
             azure: AzureConfig::from_env(),
         }

@@ -77,7 +77,7 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
     let resolver = Resolver::new(family(args));
     let (events, arriving) = mpsc::channel(EVENTS);
     let stop = context.interrupt.drain.clone();
-    let begun = Begun::now(args, &loaded.map, shard);
+    let begun = Begun::now(context, args, &loaded.map, shard);
     let mut watchers = watchers(context, args, &endpoints);
     let served = listener.map(|listener| metrics::serve(listener, &endpoints, begun.run()));
     let _serving = served.map(|(watch, serving)| {

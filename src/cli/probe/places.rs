@@ -26,8 +26,8 @@ pub(in crate::cli) struct PlacesArgs {
     /// [default: $JOB_COMPLETION_INDEX/$VMSSH_SHARDS, where set]
     #[arg(long, value_name = "I/N", help_heading = "Many places")]
     shard: Option<Shard>,
-    /// What to call the place of this run, for `vmssh merge` [default: the machine's name]
-    #[arg(long, value_name = "NAME", env = "VMSSH_PLACE", help_heading = "Many places", value_parser = place)]
+    /// What to call the place of this run, for `vmssh merge` [default: $VMSSH_PLACE, else the machine's name]
+    #[arg(long, value_name = "NAME", help_heading = "Many places", value_parser = place)]
     place: Option<String>,
     /// Serve the figures for Prometheus at http://ADDR/metrics while the run goes on; :9464 is this machine
     /// only, 0.0.0.0:9464 lets others in
@@ -61,9 +61,10 @@ impl PlacesArgs {
     }
 
     /// Where this run is.
-    fn place(&self) -> String {
-        let machine = || whoami::hostname().ok().and_then(|name| place_name(&name));
-        self.place.clone().or_else(machine).unwrap_or_else(|| "unnamed".into())
+    fn place(&self, config: &Config) -> String {
+        let set = || config.place.as_deref().and_then(place_name);
+        let machine = || place_name(&whoami::hostname().ok()?);
+        self.place.clone().or_else(set).or_else(machine).unwrap_or_else(|| "unnamed".into())
     }
 }
 
@@ -86,14 +87,14 @@ pub(super) struct Begun {
 
 impl Begun {
     /// Begins now.
-    pub(super) fn now(args: &ProbeArgs, map: &NatMap, shard: Option<Shard>) -> Self {
+    pub(super) fn now(context: &Context, args: &ProbeArgs, map: &NatMap, shard: Option<Shard>) -> Self {
         let (count, duration) = match args.count {
             Count::Times(count) => (Some(count.into()), None),
             Count::For(time) => (None, Some(time)),
         };
         let now = OffsetDateTime::now_utc();
         let run = Run {
-            place: args.places.place(),
+            place: args.places.place(&context.config),
             target: Some(args.target.target.target.to_string()),
             scale_set: map.scale_set.as_ref().map(|set| set.name.clone()),
             // Milliseconds are what a wall clock is good for, and what is read back as it was.
