@@ -15,6 +15,7 @@ mod inventory;
 mod lab;
 mod load;
 mod map;
+mod merge;
 mod probe;
 mod prompt;
 mod sign_in;
@@ -41,6 +42,7 @@ use self::{
     inventory::InventoryArgs,
     lab::LabArgs,
     map::MapArgs,
+    merge::MergeArgs,
     probe::ProbeArgs,
     ssh::SshArgs,
     ssh_config::SshConfigArgs,
@@ -86,6 +88,13 @@ enum Verb {
     ///
     /// Exit status: 0 every endpoint answers, 1 some don't, 3 no name could be resolved.
     Probe(ProbeArgs),
+    /// Put runs of `vmssh probe -o json` together: shards, runs after each other, places side by side.
+    ///
+    /// The same endpoints' figures add up exactly, of each place (`--place`); of several places the table has
+    /// a row per endpoint with each place's figures, and says what answers from one place and not from another.
+    ///
+    /// Exit status: 0 every endpoint answers everywhere, 1 some don't, 3 nothing could be read or resolved.
+    Merge(MergeArgs),
     /// Open a session on one instance, or run one command there.
     ///
     /// Without a command: a shell on a terminal of its own; `~.` at the start of a line ends it, `~?` tells
@@ -193,6 +202,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<Exit, Error> {
     match verb {
         Verb::Map(args) => map::run(context, &args).await,
         Verb::Probe(args) => probe::run(context, &args).await,
+        Verb::Merge(args) => merge::run(context, &args).await,
         Verb::Ssh(args) => ssh::run(context, args).await,
         Verb::Exec(args) => exec::run(context, args).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args).await,

@@ -7,8 +7,8 @@
 //!
 //! | layer | modules | what they may do |
 //! | --- | --- | --- |
-//! | ground | [`natmap`] [`resource`] [`resolver`] [`target`] [`stats`] [`event`] [`fold`] [`script`] [`clean`] [`pattern`] | values and rules; no io, no clock, no async |
-//! | io | [`azure`] [`net`] [`ssh`] [`term`] | sockets, terminal, files |
+//! | ground | [`natmap`] [`resource`] [`resolver`] [`target`] [`stats`] [`merge`] [`event`] [`fold`] [`script`] [`clean`] [`pattern`] | values and rules; no io, no clock, no async |
+//! | io | [`azure`] [`net`] [`serve`] [`ssh`] [`term`] | sockets, terminal, files |
 //! | app | [`fanout`] [`report`] [`lab`] | what the tool does |
 //! | cli | [`cli`] | arguments, configuration, prompts, exit status |
 //!
@@ -30,6 +30,7 @@ pub mod event;
 pub mod fanout;
 pub mod fold;
 pub mod lab;
+pub mod merge;
 pub mod natmap;
 pub mod net;
 pub mod pattern;
@@ -37,6 +38,7 @@ pub mod report;
 pub mod resolver;
 pub mod resource;
 pub mod script;
+pub mod serve;
 pub mod ssh;
 pub mod stats;
 pub mod target;

@@ -10,6 +10,7 @@ mod instance;
 mod port;
 mod range;
 mod select;
+mod shard;
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,6 +23,7 @@ pub use range::{PortRange, RangeError};
 pub use select::{
     InstanceSet, InstanceSetError, SelectError, display_endpoints, display_set, one_per_instance,
 };
+pub use shard::{Shard, ShardError};
 
 /// The NAT map of one target: its instances, the ways in to them in the order in which they are shown,
 /// and what is noteworthy about both.

@@ -9,6 +9,7 @@ pub mod hosts;
 pub mod inventory;
 pub mod json;
 pub mod map;
+pub mod metrics;
 pub mod probe;
 pub mod progress;
 mod spool;

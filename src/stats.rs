@@ -11,6 +11,7 @@ mod service;
 mod siblings;
 mod state;
 mod verdict;
+mod wire;
 
 use std::{net::SocketAddr, time::Duration};
 

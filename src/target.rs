@@ -1,6 +1,6 @@
 //! What the user names as TARGET, as a value: nothing is read or asked here.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use thiserror::Error;
 
@@ -82,6 +82,26 @@ impl FromStr for Target {
     }
 }
 
+/// As it is typed.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range(range) => write!(f, "{range}"),
+            Self::Saved(path) => write!(f, "@{}", path.display()),
+            Self::Stdin => f.write_str("-"),
+            Self::Lab => f.write_str("lab"),
+            Self::Azure(ScaleSetTarget { subscription: None, group, name }) => write!(f, "{group}/{name}"),
+            Self::Azure(ScaleSetTarget { subscription: Some(subscription), group, name }) => {
+                let id = ResourceId::of(subscription, group, SCALE_SETS, name);
+                f.write_str(id.as_str())
+            }
+        }
+    }
+}
+
+/// The type of scale sets in ids.
+const SCALE_SETS: &str = "Microsoft.Compute/virtualMachineScaleSets";
+
 /// Reads `GROUP/NAME` or `/subscriptions/S/resourceGroups/G/providers/Microsoft.Compute/virtualMachineScaleSets/NAME`.
 fn scale_set(text: &str) -> Result<ScaleSetTarget, TargetError> {
     let id = ResourceId::new(text.trim_end_matches('/'));
@@ -155,6 +175,15 @@ mod tests {
             matches!(target("jonw@20.98.121.11:50000"), Ok((Some(user), Target::Range(_))) if user == "jonw")
         );
         assert!(matches!(target("[::1]:50000-50010"), Ok((None, Target::Range(_)))));
+    }
+
+    #[test]
+    fn targets_are_printed_as_they_are_typed() {
+        let id =
+            "/subscriptions/1-2/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/web";
+        for text in ["lab", "-", "@a@b.json", "prod-rg/web", id, "20.98.121.11:50000-50003", "[::1]:22"] {
+            assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+        }
     }
 
     #[test]

@@ -10,12 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const GROUND: &[&str] =
-    &["natmap", "resource", "resolver", "target", "stats", "event", "fold", "script", "clean", "pattern"];
+const GROUND: &[&str] = &[
+    "natmap", "resource", "resolver", "target", "stats", "merge", "event", "fold", "script", "clean",
+    "pattern",
+];
 
 /// The layers' modules, the ground first.
 const LAYERS: [&[&str]; 4] =
-    [GROUND, &["azure", "net", "ssh", "term"], &["fanout", "report", "lab"], &["cli"]];
+    [GROUND, &["azure", "net", "serve", "ssh", "term"], &["fanout", "report", "lab"], &["cli"]];
 
 /// Arrows between modules of one layer that are meant.
 const SIDEWAYS: [(&str, &str); 1] = [("ssh", "net")];
@@ -38,6 +40,7 @@ const NOT_IN_GROUND: &[&str] = &[
     "std::net::ToSocketAddrs",
     "std::time::Instant",
     "std::time::SystemTime",
+    "time::OffsetDateTime::now_utc",
     "directories",
     "futures_util",
     "libc",
@@ -78,7 +81,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("std::net::TcpStream", &["net", "lab"]),
     ("std::net::TcpListener", &["net", "lab"]),
     ("std::net::UdpSocket", &["net"]),
-    ("tokio::net", &["net", "ssh", "lab"]),
+    ("tokio::net", &["net", "serve", "ssh", "lab"]),
     ("socket2", &["net", "ssh", "lab"]),
     ("mio", &["net"]),
     ("hickory_resolver", &["net"]),
@@ -88,10 +91,10 @@ const ONLY: &[(&str, &[&str])] = &[
     ("azure_identity", &["azure"]),
     // russh's API breaks with every minor version.
     ("russh", &["ssh", "lab"]),
-    // The lab's Azure is an HTTP server.
-    ("hyper", &["lab"]),
-    ("hyper_util", &["lab"]),
-    ("http_body_util", &["lab"]),
+    // The lab's Azure is an HTTP server, and metrics are served by one.
+    ("hyper", &["lab", "serve"]),
+    ("hyper_util", &["lab", "serve"]),
+    ("http_body_util", &["lab", "serve"]),
     // What people see is made in one place.
     ("comfy_table", &["report"]),
     ("indicatif", &["report", "cli"]),

@@ -23,6 +23,12 @@ pub(super) struct Config {
     pub(super) locale: Vec<(String, String)>,
     /// `NO_COLOR` is set to something (no-color.org).
     pub(super) no_color: bool,
+    /// Which pod of an Indexed Job of Kubernetes this is (`JOB_COMPLETION_INDEX`, which it sets).
+    pub(super) job_index: Option<String>,
+    /// How many shards there are (`VMSSH_SHARDS`): Kubernetes does not tell how many pods a Job has.
+    pub(super) shards: Option<String>,
+    /// What this place is called (`VMSSH_PLACE`).
+    pub(super) place: Option<String>,
     /// Where temporary folders go.
     pub(super) temp_dir: PathBuf,
     /// What it says about Azure.
@@ -56,6 +62,9 @@ impl Config {
                 .filter(|(name, _)| name == "LANG" || name.starts_with("LC_"))
                 .collect(),
             no_color: text("NO_COLOR").is_some(),
+            job_index: text("JOB_COMPLETION_INDEX"),
+            shards: text("VMSSH_SHARDS"),
+            place: text("VMSSH_PLACE"),
             temp_dir: env::temp_dir(),
             azure: AzureConfig::from_env(),
         }

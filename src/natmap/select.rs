@@ -250,7 +250,9 @@ pub fn display_set(ids: &[InstanceId]) -> String {
     let mut rest = ids.as_slice();
     while let Some((first, more)) = rest.split_first() {
         let run = match first.number() {
-            Some(n) => more.iter().zip(n..).take_while(|(id, n)| id.number() == n.checked_add(1)).count(),
+            Some(n) => {
+                more.iter().zip(n..=u64::MAX).take_while(|(id, n)| id.number() == n.checked_add(1)).count()
+            }
             None => 0,
         };
         let comma = if text.is_empty() { "" } else { "," };

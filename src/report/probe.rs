@@ -1,8 +1,10 @@
 //! What probing found, in every format, from one set of rows.
 
+mod places;
 mod psping;
 mod samples;
 mod table;
+mod wire;
 
 use std::{
     io::{self, Write},
@@ -11,18 +13,22 @@ use std::{
 
 use serde::Serialize;
 
+use self::wire::{Exact, RunOut};
 pub use self::{
+    places::PlacesReport,
     psping::{PspingLines, write_statistics},
     samples::SampleLines,
     table::Columns,
+    wire::{ReadError, Skipped, place_name, read_runs},
 };
 use super::{flat, json};
 use crate::{
     clean::clean_line,
     event::Clock,
+    merge::Run,
     natmap::{Endpoint, Host, InstanceId},
     stats::{
-        Histogram, Outages, ProbeStats, RttSummary, ServiceStats, Siblings, State, Verdict, loss_interval_pct,
+        Outages, ProbeStats, RttSummary, ServiceStats, Siblings, State, Verdict, loss_interval_pct,
     },
 };
 
@@ -33,6 +39,8 @@ const SCHEMA: &str = "vmssh.probe/1";
 #[derive(Debug, Clone)]
 pub struct ProbeReport {
     rows: Vec<ProbeRow>,
+    /// What the rows were made of, in the same order.
+    run: Option<RunOut>,
     /// What all endpoints together say.
     pub verdict: Verdict,
 }
@@ -43,7 +51,13 @@ impl ProbeReport {
     pub fn new(endpoints: &[Endpoint], stats: &[ProbeStats]) -> Self {
         let siblings = Siblings::of(stats);
         let rows = endpoints.iter().zip(stats).map(|(e, s)| ProbeRow::new(e, s, siblings)).collect();
-        Self { rows, verdict: Verdict::of(endpoints, stats) }
+        Self { rows, run: None, verdict: Verdict::of(endpoints, stats) }
+    }
+
+    /// The same report, which in JSON says what run it is of.
+    #[must_use]
+    pub fn with_run(self, run: &Run) -> Self {
+        Self { run: Some(RunOut::new(run)), ..self }
     }
 
     /// Only the rows of endpoints that did not answer every time, or are slow. The verdict stays that of
@@ -54,13 +68,22 @@ impl ProbeReport {
         self
     }
 
-    /// Writes one JSON object, as `vmssh.probe/1` has it.
+    /// Writes one JSON object, as `vmssh.probe/1` has it. [`read_runs`] reads it back exactly.
     ///
     /// # Errors
     /// When it can't be written.
     pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let verdict = self.verdict.to_string();
-        json::write_line(out, &Document { schema: SCHEMA, endpoints: &self.rows, verdict })
+        json::write_line(out, &self.document())
+    }
+
+    fn document(&self) -> Document<'_> {
+        let endpoints = self.rows.iter().map(|row| Exact { row, exact: &row.exact });
+        Document {
+            schema: SCHEMA,
+            run: self.run.as_ref(),
+            endpoints: endpoints.collect(),
+            verdict: self.verdict.to_string(),
+        }
     }
 
     /// Writes CSV with the fields of the JSON as columns.
@@ -75,7 +98,9 @@ impl ProbeReport {
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,
-    endpoints: &'a [ProbeRow],
+    #[serde(flatten)]
+    run: Option<&'a RunOut>,
+    endpoints: Vec<Exact<'a>>,
     verdict: String,
 }
 
@@ -120,7 +145,7 @@ struct ProbeRow {
     #[serde(skip)]
     is_failure: bool,
     #[serde(skip)]
-    times: Histogram,
+    exact: ProbeStats,
 }
 
 /// Where a figure lies with a confidence of 95 %.
@@ -247,7 +272,7 @@ impl ProbeRow {
             label: endpoint.instance.as_ref().map_or_else(String::new, ToString::to_string),
             endpoint: endpoint.to_string(),
             is_failure: state != State::Answered || slow == Some(true),
-            times: stats.rtts.histogram().clone(),
+            exact: stats.clone(),
         }
     }
 }

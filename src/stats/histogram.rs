@@ -98,6 +98,11 @@ impl Histogram {
     }
 }
 
+/// The shortest time that is in the same bin.
+pub(super) fn low_of(us: u64) -> u64 {
+    bounds(bin_of(us)).0
+}
+
 /// The number of the bin that a time is in.
 fn bin_of(us: u64) -> u32 {
     // How often it must be halved to fall below 2^BITS.

@@ -31,7 +31,7 @@ pub struct Rtts {
     /// How often each time occurred.
     pub(super) histogram: Histogram,
     /// The last one, for the step to the next.
-    last_us: Option<u64>,
+    pub(super) last_us: Option<u64>,
 }
 
 /// What [`Rtts`] keeps of times beside how often each occurred.
@@ -130,7 +130,8 @@ impl Rtts {
         let Sums { min_us, max_us, sum_us, squares_us2, .. } = self.sums;
         let count = u128::from(self.count());
         // n * sum(x^2) - sum(x)^2, in whole numbers: nothing cancels out.
-        let spread = (count * squares_us2).saturating_sub(u128::from(sum_us).pow(2));
+        // Saturated only by times that no network has, which a file may hold.
+        let spread = count.saturating_mul(squares_us2).saturating_sub(u128::from(sum_us).pow(2));
         let variance_us2 = (count > 1).then(|| spread as f64 / (count * (count - 1)) as f64);
         Some(RttSummary {
             min_ms: ms(min_us),

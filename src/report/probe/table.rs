@@ -53,11 +53,11 @@ impl ProbeReport {
         if (2..=MOST_HISTOGRAMS).contains(&self.rows.len()) {
             for row in &self.rows {
                 let name = if row.label.is_empty() { &row.endpoint } else { &row.label };
-                write_one(out, &clean_line(name), &row.times, buckets)?;
+                write_one(out, &clean_line(name), row.exact.rtts.histogram(), buckets)?;
             }
         }
         let mut all = Histogram::default();
-        self.rows.iter().for_each(|row| all.merge(&row.times));
+        self.rows.iter().for_each(|row| all.merge(row.exact.rtts.histogram()));
         write_one(out, "all", &all, buckets)
     }
 }
@@ -192,12 +192,12 @@ impl ProbeRow {
 }
 
 /// Two places: a hundredth of a millisecond is about what a network repeats.
-fn milliseconds(ms: Option<f64>) -> String {
+pub(super) fn milliseconds(ms: Option<f64>) -> String {
     ms.map_or_else(String::new, |ms| format!("{ms:.2} ms"))
 }
 
 /// Whole numbers, but never 0 for some loss nor 100 for not all.
-fn percent(pct: f64) -> String {
+pub(super) fn percent(pct: f64) -> String {
     match pct {
         pct if pct > 0.0 && pct < 1.0 => "<1".into(),
         pct if pct > 99.0 && pct < 100.0 => ">99".into(),
