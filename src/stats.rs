@@ -7,6 +7,7 @@ mod outages;
 mod rtt;
 mod service;
 mod siblings;
+mod timeline;
 mod verdict;
 
 use std::{net::SocketAddr, time::Duration};
@@ -17,6 +18,7 @@ pub use outages::Outages;
 pub use rtt::{RttSummary, Rtts, Sums};
 pub use service::ServiceStats;
 pub use siblings::Siblings;
+pub use timeline::{Cell, Timeline};
 pub use verdict::{State, Verdict};
 
 use crate::event::{Answer, Clock, ProbeOutcome, ProbeSample};
