@@ -1,6 +1,6 @@
 //! What the user names as TARGET, as a value: nothing is read or asked here.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use thiserror::Error;
 
@@ -33,6 +33,19 @@ pub struct ScaleSetTarget {
     pub group: String,
     /// The scale set's name.
     pub name: String,
+}
+
+/// As it is typed; of a full id the subscription is left out.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range(range) => range.fmt(f),
+            Self::Saved(path) => write!(f, "@{}", path.display()),
+            Self::Stdin => f.write_str("-"),
+            Self::Lab => f.write_str("lab"),
+            Self::Azure(set) => write!(f, "{}/{}", set.group, set.name),
+        }
+    }
 }
 
 /// Why a text is not a TARGET.
@@ -155,6 +168,13 @@ mod tests {
             matches!(target("jonw@20.98.121.11:50000"), Ok((Some(user), Target::Range(_))) if user == "jonw")
         );
         assert!(matches!(target("[::1]:50000-50010"), Ok((None, Target::Range(_)))));
+    }
+
+    #[test]
+    fn targets_print_as_they_are_typed() {
+        for text in ["lab", "-", "@a/b.json", "prod-rg/web", "20.98.121.11:50000", "[::1]:50000-50010"] {
+            assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+        }
     }
 
     #[test]

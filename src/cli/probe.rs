@@ -1,5 +1,7 @@
 //! `vmssh probe`: TCP probes to all endpoints at once.
 
+mod html;
+
 use std::{num::NonZeroU32, time::Duration};
 
 use clap::Args;
@@ -21,7 +23,7 @@ use crate::{
         probe::{self, Count, ProbeOptions},
         resolve::{Family, Resolver},
     },
-    report::{probe::ProbeReport, progress::ProbeProgress, watch::ProbeWatch},
+    report::{html::RunEnd, probe::ProbeReport, progress::ProbeProgress, watch::ProbeWatch},
     stats::ProbeStats,
 };
 
@@ -56,6 +58,8 @@ pub(super) struct ProbeArgs {
     /// How to show it
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub(super) output: Format,
+    #[command(flatten)]
+    pub(super) html: html::HtmlArgs,
 }
 
 pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Error> {
@@ -65,14 +69,22 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
     load::say_warnings(context, &loaded.map, &set);
     let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
 
+    let page = html::Page::prepare(context, args, &endpoints).await?;
     let resolver = Resolver::new(family(args));
     let (events, arriving) = mpsc::channel(EVENTS);
     let stop = context.interrupt.drain.clone();
     let probing = probe::probe(&endpoints, options(args), &resolver, events, stop.clone());
-    let ((), stats) =
-        tokio::join!(probing, fold(arriving, endpoints.len(), watchers(context, args, &endpoints)));
+    let mut watchers = watchers(context, args, &endpoints);
+    watchers.extend(page.as_ref().map(html::Page::watch));
+    let ((), stats) = tokio::join!(probing, fold(arriving, endpoints.len(), watchers));
     let stats = stats?;
 
+    // Before the results: whoever reads those may stop reading.
+    let end = if stop.is_cancelled() { RunEnd::Interrupted } else { RunEnd::Whole };
+    let written = match page {
+        Some(page) => page.write(&endpoints, &stats, end).await,
+        None => Ok(()),
+    };
     let report = ProbeReport::new(&endpoints, &stats);
     context.ui.write(|out| match args.output {
         Format::Table => report.write_table(out),
@@ -80,6 +92,7 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
         Format::Jsonl => report.write_jsonl(out),
         Format::Csv => report.write_csv(out),
     })?;
+    written?;
     Ok(match &report.verdict {
         _ if stop.is_cancelled() => Exit::Interrupted,
         verdict if verdict.none_resolved() => Exit::Target,

@@ -165,14 +165,8 @@ impl Cell {
     /// All probes in it, those that could not be made too.
     #[must_use]
     pub fn probes(&self) -> u64 {
-        let all = [
-            self.answered,
-            self.refused,
-            self.timed_out,
-            self.unreachable,
-            self.not_sent,
-            self.not_resolved,
-        ];
+        let all =
+            [self.answered, self.refused, self.timed_out, self.unreachable, self.not_sent, self.not_resolved];
         all.into_iter().map(u64::from).sum()
     }
 
