@@ -64,9 +64,8 @@ pub struct ProbeRun {
     pub end: RunEnd,
     /// The options that shaped it: what each is and its value.
     pub options: Vec<(&'static str, String)>,
-    /// How long an instance may take from one probe to its next: the interval, or a probe that waits for
-    /// its time limit.
-    pub longest_wait: Duration,
+    /// How long a probe waited for its answer.
+    pub time_limit: Duration,
 }
 
 /// How a run ended.
@@ -117,8 +116,7 @@ impl HtmlReport<'_> {
 
     fn header(&self, title: &str) -> Markup {
         let verdict = Verdict::of(self.endpoints, self.stats);
-        let well =
-            self.stats.iter().all(|stats| State::of(stats) == State::Answered) && verdict.slow.is_none();
+        let well = self.stats.iter().all(rows::is_well) && verdict.slow.is_none();
         let took = moment(self.run.took.as_secs_f64());
         html! {
             h1 { (title) }
@@ -186,7 +184,7 @@ impl HtmlReport<'_> {
     }
 
     fn over_time(&self) -> Markup {
-        let map = heat::heat_map(self.endpoints, self.stats, self.timeline, self.run.longest_wait);
+        let map = heat::heat_map(self.endpoints, self.stats, self.timeline, self.run.time_limit);
         section("over-time", "Over time", &map)
     }
 
@@ -251,4 +249,98 @@ fn section(id: &str, title: &str, contents: &Markup) -> Markup {
 
 fn write_part(out: &mut dyn Write, part: Markup) -> io::Result<()> {
     out.write_all(part.into_string().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::{Answer, ProbeOutcome, ProbeSample},
+        natmap::InstanceId,
+    };
+
+    fn endpoints(count: usize, name: Option<&str>) -> Vec<Endpoint> {
+        (0..count)
+            .map(|k| Endpoint {
+                instance: Some(InstanceId::from(k)),
+                name: name.map(Into::into),
+                vm_id: None,
+                host: "20.1.2.3".parse().unwrap(),
+                port: (50_000 + k as u64).try_into().unwrap(),
+            })
+            .collect()
+    }
+
+    /// The page of endpoints whose k-th probe in each second ends as told.
+    fn page(endpoints: &[Endpoint], seconds: u32, outcome: impl Fn(usize, u32) -> ProbeOutcome) -> String {
+        let mut stats = vec![ProbeStats::default(); endpoints.len()];
+        let mut timeline = Timeline::new(endpoints.len(), Duration::from_secs(1));
+        for second in 0..seconds {
+            for (index, stats) in stats.iter_mut().enumerate() {
+                let start = Duration::from_secs(second.into());
+                let sample = ProbeSample { start, ..ProbeSample::of(outcome(index, second)) };
+                stats.record(&sample);
+                timeline.record(index, &sample);
+            }
+        }
+        let run = ProbeRun {
+            target: "<b>&\x1b[2J".into(),
+            began: "2026-11-25 08:31:04 +00:00 (UTC)".into(),
+            took: Duration::from_secs(seconds.into()),
+            end: RunEnd::Interrupted,
+            options: vec![("Interval", "<i>".into())],
+            time_limit: Duration::from_secs(2),
+        };
+        let mut out = Vec::new();
+        HtmlReport { run: &run, endpoints, stats: &stats, timeline: &timeline }.write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn answered(us: u64) -> ProbeOutcome {
+        ProbeOutcome::Answered(Answer::kernel(Duration::from_micros(us)))
+    }
+
+    #[test]
+    fn nothing_is_loaded_and_no_name_is_obeyed() {
+        let hostile = "<script>alert(1)</script>\"' onload=x \u{202e}";
+        let outcome = |index: usize, _| match index {
+            0 => answered(2500),
+            _ => ProbeOutcome::NotResolved(hostile.into()),
+        };
+        let page = page(&endpoints(3, Some(hostile)), 4, outcome);
+        assert_eq!(page.matches("<script").count(), 1, "the sorting, and no other");
+        assert!(page.contains("<title>Probes of &lt;b&gt;&amp;^[[2J - 2026-11-25"));
+        assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;' onload=x \\u{202e}"));
+        for reference in ["http:", "https:", "//20", "src=", "@import", "url(", "href=\"", "\x1b", "\u{202e}"]
+        {
+            let allowed = |at: usize| page[at..].starts_with("url(#p-") || page[at..].starts_with("href=\"#");
+            assert!(page.match_indices(reference).all(|(at, _)| allowed(at)), "{reference}");
+        }
+    }
+
+    #[test]
+    fn every_run_has_a_page() {
+        let none = page(&[], 0, |_, _| answered(1));
+        assert!(none.contains("there was nothing to probe") && none.contains("No probe came to an end."));
+        let stopped = page(&endpoints(3, None), 0, |_, _| answered(1));
+        assert!(stopped.contains("nothing was probed") && stopped.contains("<strong>interrupted</strong>"));
+        let one = page(&endpoints(1, None), 1, |_, _| answered(1000));
+        assert!(one.contains("round trip 1 ms") && one.contains("class=\"all\""));
+        let silent = page(&endpoints(2, None), 3, |_, _| ProbeOutcome::TimedOut { syns: Some(2) });
+        assert!(
+            silent.contains("No round trip was timed") && silent.contains("0 of 3 answered, 3 timed out")
+        );
+    }
+
+    #[test]
+    fn a_thousand_restless_instances_are_a_few_megabytes() {
+        // Times jump over all classes from each cell to the next, and losses come in between.
+        let outcome = |index: usize, second: u32| {
+            let jump = (index as u64 * 7919 + u64::from(second) * 104_729) % 97;
+            if jump == 0 { ProbeOutcome::TimedOut { syns: None } } else { answered(1000 + jump * jump * 10) }
+        };
+        let page = page(&endpoints(1000, Some("web_with_a_name")), 240, outcome);
+        assert!(page.len() < 8_000_000, "{} bytes", page.len());
+        assert!(page.contains("the middle half of the instances"));
+    }
 }

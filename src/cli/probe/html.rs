@@ -80,7 +80,7 @@ impl Page {
             took: Duration::ZERO,
             end: RunEnd::Whole,
             options: options(args, endpoints),
-            longest_wait: args.interval.max(args.timeout),
+            time_limit: args.timeout,
         };
         let timeline = Arc::new(Mutex::new(Timeline::new(endpoints.len(), args.interval)));
         Ok(Some(Self { path, file, run, began: Instant::now(), timeline }))

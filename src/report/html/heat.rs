@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use maud::{Markup, PreEscaped, html};
 
-use super::scale::{Classes, clock_marks, moment, time};
+use super::{
+    rows::is_well,
+    scale::{Classes, clock_marks, moment, time},
+};
 use crate::{
     clean::clean_line,
     natmap::Endpoint,
@@ -97,7 +100,8 @@ struct Run {
 }
 
 /// A row's runs. Until the next probe of an instance, what the last one found is shown: a probe that
-/// waits for its time limit has no other after it meanwhile. Behind the last it is shown for so many columns.
+/// waits for its time limit has no other after it meanwhile. If the last of all timed out, it waited for so
+/// many columns more.
 fn runs(row: &[Cell], classes: &Classes, columns: usize, behind: usize) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (column, cell) in row.iter().enumerate() {
@@ -113,20 +117,23 @@ fn runs(row: &[Cell], classes: &Classes, columns: usize, behind: usize) -> Vec<R
         }
     }
     if let Some(last) = runs.last_mut() {
-        // A name without an address is asked for once.
-        let behind = if last.look == Look::NotResolved { columns } else { behind };
+        let behind = match last.look {
+            Look::TimedOut | Look::TimedOutPartly => behind,
+            // A name without an address is asked for once.
+            Look::NotResolved => columns,
+            _ => 0,
+        };
         last.to = (last.to + behind).min(columns).max(last.to);
     }
     runs
 }
 
-/// The drawing, its axes and its legend. `longest_wait` is how long an instance may take from one probe to
-/// its next.
+/// The drawing, its axes and its legend.
 pub(super) fn heat_map(
     endpoints: &[Endpoint],
     stats: &[ProbeStats],
     timeline: &Timeline,
-    longest_wait: Duration,
+    time_limit: Duration,
 ) -> Markup {
     let columns = timeline.columns();
     if columns == 0 {
@@ -136,7 +143,7 @@ pub(super) fn heat_map(
     let classes = Classes::of(times);
     let width = timeline.width();
     // The last probe's own column is there already.
-    let behind = longest_wait.as_nanos().div_ceil(width.as_nanos().max(1)).saturating_sub(1);
+    let behind = time_limit.as_nanos().div_ceil(width.as_nanos().max(1)).saturating_sub(1);
     let behind = usize::try_from(behind).unwrap_or(columns);
     let rows: Vec<_> = timeline.rows().map(|row| runs(row, &classes, columns, behind)).collect();
     let together = rows.iter().map(Vec::len).sum::<usize>() > MOST_SHAPES;
@@ -301,11 +308,9 @@ fn labels(endpoints: &[Endpoint], stats: &[ProbeStats], row: usize, height: usiz
                 @if place % every == 0 {
                     text x="100%" dx="-14" y=(middle.max(5.0)) { (short(endpoint)) title { (name(endpoint)) } }
                 }
-                @let state = State::of(stats);
-                @if state != State::Answered || stats.service.answered < stats.service.asked() {
-                    // Behind the labels, at the right end: drawn there by the style sheet.
+                @if !is_well(stats) {
                     svg x="100%" y=(middle) overflow="visible" {
-                        path.mark d="M-10 -4L-3 0L-10 4z" { title { (name(endpoint)) ": " (state) } }
+                        path.mark d="M-10 -4L-3 0L-10 4z" { title { (name(endpoint)) ": " (State::of(stats)) } }
                     }
                 }
             }
@@ -407,7 +412,8 @@ mod tests {
             [run("t0", 1, 3, 2), run("lost", 3, 8, 2), run("refused", 8, 9, 1), run("partly", 9, 11, 2)]
         );
         assert_eq!(spans("n", 12, 1), [run("unresolved", 0, 12, 1)]);
-        assert_eq!(spans(".", 2, 9), [run("t0", 0, 2, 1)]);
+        assert_eq!(spans("x", 2, 9), [run("lost", 0, 2, 1)]);
+        assert_eq!(spans(". .", 9, 4), [run("t0", 0, 3, 2)]);
         assert_eq!(spans("   ", 3, 9), []);
     }
 

@@ -31,6 +31,23 @@ struct Column {
     cell: fn(&Row<'_>) -> String,
 }
 
+impl Column {
+    fn class(&self) -> Option<&'static str> {
+        (self.align == Align::Number).then_some("n")
+    }
+}
+
+impl Row<'_> {
+    fn class(&self) -> Option<&'static str> {
+        (!is_well(self.stats)).then_some("bad")
+    }
+}
+
+/// Whether every probe was answered, and the service behind the port too where it was asked.
+pub(super) fn is_well(stats: &ProbeStats) -> bool {
+    State::of(stats) == State::Answered && stats.service.answered == stats.service.asked()
+}
+
 const fn text(head: &'static str, meaning: &'static str, cell: fn(&Row<'_>) -> String) -> Column {
     Column { head, meaning, align: Align::Text, cell }
 }
@@ -49,6 +66,19 @@ const COLUMNS: &[Column] = &[
     text("State", "What all of its probes say", |row| State::of(row.stats).to_string()),
     number("Sent", "Probes that were made", |row| row.stats.sent().to_string()),
     number("Answered", "Probes whose SYN was answered", |row| row.stats.answered.to_string()),
+    number("Loss %", "Timed out or unreachable, of those sent; in brackets where it lies with 95 %", |row| {
+        loss(row.stats.lost(), row.stats.sent())
+    }),
+    number("p50 ms", "The median: half are not longer", |row| ms(row.rtt.map(|rtt| rtt.p50_ms))),
+    number("p90 ms", "Nine of ten are not longer", |row| ms(row.rtt.map(|rtt| rtt.p90_ms))),
+    number("p99 ms", "99 of 100 are not longer", |row| ms(row.rtt.map(|rtt| rtt.p99_ms))),
+    number("Max ms", "The longest round trip", |row| ms(row.rtt.map(|rtt| rtt.max_ms))),
+    number("Min ms", "The shortest round trip", |row| ms(row.rtt.map(|rtt| rtt.min_ms))),
+    number("Mean ms", "The mean round trip", |row| ms(row.rtt.map(|rtt| rtt.mean_ms))),
+    number("Stddev ms", "Standard deviation of the round trips", |row| {
+        ms(row.rtt.and_then(|rtt| rtt.stddev_ms))
+    }),
+    number("Jitter ms", "Mean difference from one round trip to the next", |row| ms(row.stats.jitter_ms())),
     number("Timed out", "Nothing came back in time", |row| row.stats.timed_out.to_string()),
     number("Refused", "A reset came back", |row| row.stats.refused.to_string()),
     number("Unreachable", "Turned away on the way or by this machine's routing", |row| {
@@ -57,19 +87,6 @@ const COLUMNS: &[Column] = &[
     number("Not sent", "This machine could not send, or the name had no address", |row| {
         (row.stats.not_sent + row.stats.not_resolved).to_string()
     }),
-    number("Loss %", "Timed out or unreachable, of those sent; in brackets where it lies with 95 %", |row| {
-        loss(row.stats.lost(), row.stats.sent())
-    }),
-    number("Min ms", "The shortest round trip", |row| ms(row.rtt.map(|rtt| rtt.min_ms))),
-    number("Mean ms", "The mean round trip", |row| ms(row.rtt.map(|rtt| rtt.mean_ms))),
-    number("p50 ms", "The median: half are not longer", |row| ms(row.rtt.map(|rtt| rtt.p50_ms))),
-    number("p90 ms", "Nine of ten are not longer", |row| ms(row.rtt.map(|rtt| rtt.p90_ms))),
-    number("p99 ms", "99 of 100 are not longer", |row| ms(row.rtt.map(|rtt| rtt.p99_ms))),
-    number("Max ms", "The longest round trip", |row| ms(row.rtt.map(|rtt| rtt.max_ms))),
-    number("Stddev ms", "Standard deviation of the round trips", |row| {
-        ms(row.rtt.and_then(|rtt| rtt.stddev_ms))
-    }),
-    number("Jitter ms", "Mean difference from one round trip to the next", |row| ms(row.stats.jitter_ms())),
     number("2nd SYN", "Answered only after a SYN was sent again", |row| row.stats.retransmitted.to_string()),
     number("Outages", "Spells without an answer", |row| row.stats.outages.count.to_string()),
     number("Longest s", "The longest of them", |row| match row.stats.outages {
@@ -98,10 +115,10 @@ const COLUMNS: &[Column] = &[
     }),
 ];
 
-/// `33.3 (9.7 to 70.0)`; empty where nothing was sent.
+/// `33.3 (6.1–79.2)`; empty where nothing was sent.
 pub(super) fn loss(lost: u64, sent: u64) -> String {
     let Some((low, high)) = loss_interval_pct(lost, sent) else { return String::new() };
-    format!("{} ({low:.1} to {high:.1})", percent(lost, sent))
+    format!("{} ({low:.1}–{high:.1})", percent(lost, sent))
 }
 
 /// To a tenth, but never 0.0 for some nor 100.0 for not all.
@@ -114,9 +131,9 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-/// Two places: a hundredth of a millisecond is about what a network repeats.
+/// To the microsecond: on a path within one datacenter that tells instances apart.
 fn ms(ms: Option<f64>) -> String {
-    ms.map_or_else(String::new, |ms| format!("{ms:.2}"))
+    ms.map_or_else(String::new, |ms| format!("{ms:.3}"))
 }
 
 /// The table. Columns that nothing is in for any endpoint are left out.
@@ -143,16 +160,16 @@ pub(super) fn table(endpoints: &[Endpoint], stats: &[ProbeStats]) -> Markup {
                     tr {
                         th scope="col" title="The instance's id, or its port" { "Instance" }
                         @for column in &columns {
-                            th.n[column.align == Align::Number] scope="col" title=(column.meaning) { (column.head) }
+                            th class=[column.class()] scope="col" title=(column.meaning) { (column.head) }
                         }
                     }
                 }
                 tbody {
                     @for row in &rows {
-                        tr.bad[State::of(row.stats) != State::Answered] {
+                        tr class=[row.class()] {
                             th scope="row" { (clean_line(&row.endpoint.label())) }
                             @for column in &columns {
-                                td.n[column.align == Align::Number] { (clean_line(&(column.cell)(row))) }
+                                td class=[column.class()] { (clean_line(&(column.cell)(row))) }
                             }
                         }
                     }
@@ -173,6 +190,6 @@ mod tests {
             shown.map(|(part, whole)| percent(part, whole)),
             ["0.0", "<0.1", "33.3", ">99.9", "100.0", "0.0"]
         );
-        assert_eq!((loss(5, 10).as_str(), loss(0, 0).as_str()), ("50.0 (23.7 to 76.3)", ""));
+        assert_eq!((loss(5, 10).as_str(), loss(0, 0).as_str()), ("50.0 (23.7–76.3)", ""));
     }
 }

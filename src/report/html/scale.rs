@@ -56,9 +56,9 @@ impl Classes {
 }
 
 fn two_digits(value: f64) -> f64 {
-    let unit = 10_f64.powf(value.log10().floor() - 1.0);
-    // Whole microseconds: no clock here tells less.
-    (value / unit).round() * unit.max(1.0)
+    // Whole microseconds at least: no clock here tells less.
+    let unit = 10_f64.powf(value.log10().floor() - 1.0).max(1.0);
+    (value / unit).round() * unit
 }
 
 /// Microseconds as a person reads them: `0.05 ms`, `12 ms`, `1.5 s`.
@@ -226,6 +226,8 @@ mod tests {
             ]
         );
         assert_eq!([0, 21_999, 22_000, 900_000].map(|us| classes.class(us)), [0, 0, 1, 6]);
+        let fast = Classes::of((0..100).map(|k| 8 + k / 10));
+        assert_eq!(fast.names().first().map(String::as_str), Some("under 0.009 ms"));
         assert_eq!(Classes::of([]).names(), ["answered"]);
         assert_eq!((Classes::of([7]).class(7), Classes::of([0, 0]).class(0)), (0, 0));
     }
