@@ -66,8 +66,16 @@ fn page(here: &Surroundings, count: usize, options: &[&str]) -> PathBuf {
     path
 }
 
-/// What the browser makes of a page.
-fn browse(page: &Path, options: &[&str]) -> (String, String) {
+/// What the browser makes of a page that has nothing wrong in it.
+fn browse(page: &Path, options: &[&str]) -> String {
+    let (stdout, stderr) = browse_any(page, options);
+    // What a page does wrong (refused by its policy, thrown by its script) is said on the console.
+    assert!(!stderr.contains("CONSOLE"), "{stderr}");
+    stdout
+}
+
+/// What the browser prints of a page, and what it says about it.
+fn browse_any(page: &Path, options: &[&str]) -> (String, String) {
     // A profile of its own, as several run at once.
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(BROWSER)
@@ -82,8 +90,6 @@ fn browse(page: &Path, options: &[&str]) -> (String, String) {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{stderr}");
-    // What a page does wrong (refused by its policy, thrown by its script) is said on the console.
-    assert!(!stderr.contains("CONSOLE"), "{stderr}");
     (stdout, stderr)
 }
 
@@ -147,7 +153,7 @@ fn count(text: &str, part: &str) -> usize {
 fn the_page_is_right_in_a_browser_at_three_instances() {
     let here = Surroundings::new();
     let page = page(&here, 3, &["-n", "3", "-i", "20ms"]);
-    let (dom, _) = browse(&page, &["--dump-dom"]);
+    let dom = browse(&page, &["--dump-dom"]);
     // Set by the script, which the page's policy lets run.
     assert!(dom.contains(r#"data-script="ran""#) && dom.contains(r#"data-rows="3""#), "{dom}");
     assert!(dom.contains("2 of 3 endpoints answered; refused: 1"), "{dom}");
@@ -168,7 +174,7 @@ fn the_page_is_right_in_a_browser_at_a_thousand_instances() {
     let page = page(&here, 1000, &["-n", "2", "-i", "0", "-w", "0"]);
     let size = fs::metadata(&page).unwrap().len();
     assert!(size < 4_000_000, "{size} bytes");
-    let (dom, _) = browse(&page, &["--dump-dom"]);
+    let dom = browse(&page, &["--dump-dom"]);
     assert!(dom.contains(r#"data-script="ran""#) && dom.contains(r#"data-rows="1000""#));
     assert!(dom.contains("999 of 1000 endpoints answered"));
     assert!(dom.contains("nine of ten instances") && !dom.contains(r#"class="one""#));
@@ -179,6 +185,31 @@ fn the_page_is_right_in_a_browser_at_a_thousand_instances() {
     assert!(light.paper() > 240 && dark.paper() < 40, "{} {}", light.paper(), dark.paper());
     // The one row that was refused: two pixels high, and a column wide at least.
     assert!(light.near(0xf0, 0xb0, 0x30) > 3 && dark.near(0xd9, 0x9a, 0x1c) > 3);
+}
+
+#[test]
+fn its_script_sorts_and_its_policy_lets_no_other_run() {
+    let here = Surroundings::new();
+    let page = page(&here, 3, &["-n", "2", "-i", "0"]);
+    let html = fs::read_to_string(&page).unwrap();
+    let foreign =
+        "<script>document.querySelectorAll('th button')[2].click(); document.title = 'other'</script>";
+    let with_foreign = html.replace("</body>", &format!("{foreign}</body>"));
+
+    let refused = here.file("refused.html", &with_foreign);
+    let (dom, console) = browse_any(Path::new(&refused), &["--dump-dom"]);
+    assert!(console.contains("Content Security Policy"), "{console}");
+    assert!(!dom.contains("<title>other") && dom.contains(r#"data-script="ran""#), "{dom}");
+
+    // The same script on a page without a policy sorts by state: the refused one is the last.
+    let policy = html.split_once(r#"<meta http-equiv="Content-Security-Policy""#).unwrap().1;
+    let policy = policy.split_once('>').unwrap().0;
+    let policy = format!(r#"<meta http-equiv="Content-Security-Policy"{policy}>"#);
+    let free = here.file("free.html", with_foreign.replace(&policy, ""));
+    let dom = browse(Path::new(&free), &["--dump-dom"]);
+    let rows: Vec<_> = dom.split(r#"<th scope="row">"#).skip(1).map(|row| &row[..1]).collect();
+    assert_eq!(rows, ["0", "2", "1"], "{dom}");
+    assert!(dom.contains(r#"aria-sort="ascending""#) && dom.contains("<title>other"), "{dom}");
 }
 
 #[test]
