@@ -4,8 +4,10 @@
 //! a table or a bar exists.
 
 pub mod exec;
+pub mod file;
 mod flat;
 pub mod hosts;
+pub mod html;
 pub mod inventory;
 pub mod json;
 pub mod map;

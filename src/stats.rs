@@ -10,6 +10,7 @@ mod rtt;
 mod service;
 mod siblings;
 mod state;
+mod timeline;
 mod verdict;
 mod wire;
 
@@ -24,6 +25,7 @@ pub use rtt::{RttSummary, Rtts, Sums};
 pub use service::ServiceStats;
 pub use siblings::Siblings;
 pub use state::State;
+pub use timeline::{Cell, Timeline};
 pub use verdict::{Group, Verdict};
 
 use crate::event::{Answer, Clock, ProbeOutcome, ProbeSample};

@@ -99,6 +99,9 @@ const ONLY: &[(&str, &[&str])] = &[
     ("comfy_table", &["report"]),
     ("indicatif", &["report", "cli"]),
     ("csv", &["report"]),
+    ("maud", &["report"]),
+    // What time it is where the person is.
+    ("jiff", &["cli"]),
 ];
 
 #[derive(Debug, Clone, PartialEq)]

@@ -3,10 +3,7 @@
 //! The documents in it have Azure's shape and names, but only the members that a map is made of: keys,
 //! custom data, extensions and tags are not among them, as they are not in [`Resources`] either.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
@@ -20,32 +17,13 @@ use crate::{
     },
 };
 
-/// Writes a file that replaces one of this name only when it is whole. A link stays one, and its file is
-/// replaced; what is no file (a pipe, `/dev/stdout`) is written to.
+/// Writes the document.
 ///
 /// # Errors
-/// When the file can't be written, or is one that is not to be.
-pub fn write_file(path: &Path, resources: &Resources) -> io::Result<()> {
-    let mut text = serde_json::to_vec_pretty(&document(resources))?;
-    text.push(b'\n');
-    let path = match std::fs::metadata(path) {
-        Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(there) if !there.is_file() => {
-            return std::fs::OpenOptions::new().write(true).open(path)?.write_all(&text);
-        }
-        // Replacing a file asks its folder for leave, not the file.
-        Ok(there) if there.permissions().readonly() => return Err(io::ErrorKind::PermissionDenied.into()),
-        Ok(_) => path.canonicalize()?,
-        Err(_) => path.to_owned(),
-    };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&text)?;
-    file.as_file().sync_all()?;
-    file.persist(&path).map(drop).map_err(|error| error.error)
+/// When it can't be written.
+pub fn write(out: &mut dyn Write, resources: &Resources) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &document(resources))?;
+    out.write_all(b"\n")
 }
 
 /// The document.
@@ -350,30 +328,4 @@ fn subnet(subnet: &Subnet) -> Value {
         "name": subnet.id.name(),
         "networkSecurityGroup": subnet.security_group.as_ref().map(reference),
     })
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _};
-
-    use super::*;
-
-    #[test]
-    fn links_stay_links_and_what_must_not_be_written_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let (real, link) = (folder.path().join("real.json"), folder.path().join("link.json"));
-        fs::write(&real, "old").unwrap();
-        std::os::unix::fs::symlink(&real, &link).unwrap();
-        write_file(&link, &Resources::default()).unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert!(fs::read_to_string(&real).unwrap().contains(SAVED_SCHEMA));
-        fs::set_permissions(&real, fs::Permissions::from_mode(0o444)).unwrap();
-        assert_eq!(
-            write_file(&real, &Resources::default()).unwrap_err().kind(),
-            io::ErrorKind::PermissionDenied
-        );
-        assert!(write_file(folder.path(), &Resources::default()).is_err());
-        write_file(Path::new("/dev/null"), &Resources::default()).unwrap();
-        assert!(!fs::metadata("/dev/null").unwrap().is_file());
-    }
 }

@@ -14,7 +14,10 @@ use super::{
 use crate::{
     azure::{Depth, save},
     natmap::{BackendPort, InstanceSet},
-    report::map::{write_csv, write_json, write_jsonl, write_table},
+    report::{
+        file::NewFile,
+        map::{write_csv, write_json, write_jsonl, write_table},
+    },
     resource::Resources,
 };
 
@@ -62,7 +65,7 @@ async fn save(path: &Path, resources: Option<&Resources>) -> Result<(), Error> {
         Error::new(Kind::Usage, "`--save` keeps Azure's documents, and this target has none")
     })?;
     let file = path.to_owned();
-    tokio::task::spawn_blocking(move || save::write_file(&file, &resources))
+    tokio::task::spawn_blocking(move || NewFile::prepare(&file)?.write(|out| save::write(out, &resources)))
         .await
         .map_err(|error| Error::from_chain(Kind::Other, &error))?
         .map_err(|error| {
