@@ -11,6 +11,7 @@ pub mod json;
 pub mod map;
 pub mod probe;
 pub mod progress;
+pub mod screen;
 mod spool;
 pub mod ssh_config;
 pub mod summary;
