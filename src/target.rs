@@ -1,6 +1,6 @@
 //! What the user names as TARGET, as a value: nothing is read or asked here.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use thiserror::Error;
 
@@ -78,6 +78,19 @@ impl FromStr for Target {
                     .map_err(|reason| TargetError::Range { text: text.into(), reason }),
                 None => Err(TargetError::Word(text.into())),
             },
+        }
+    }
+}
+
+/// As it is typed, without the subscription of a full id.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range(range) => write!(f, "{range}"),
+            Self::Saved(path) => write!(f, "@{}", path.display()),
+            Self::Stdin => f.write_str("-"),
+            Self::Lab => f.write_str("lab"),
+            Self::Azure(set) => write!(f, "{}/{}", set.group, set.name),
         }
     }
 }

@@ -94,6 +94,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("comfy_table", &["report"]),
     ("indicatif", &["report", "cli"]),
     ("csv", &["report"]),
+    ("ratatui", &["report"]),
+    ("unicode_width", &["report"]),
 ];
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,7 @@
 //! `vmssh probe`: TCP probes to all endpoints at once.
 
+mod screen;
+
 use std::{num::NonZeroU32, time::Duration};
 
 use clap::Args;
@@ -21,7 +23,7 @@ use crate::{
         probe::{self, Count, ProbeOptions},
         resolve::{Family, Resolver},
     },
-    report::{probe::ProbeReport, progress::ProbeProgress, watch::ProbeWatch},
+    report::{probe::ProbeReport, progress::ProbeProgress, screen::Screened, watch::ProbeWatch},
     stats::ProbeStats,
 };
 
@@ -47,6 +49,9 @@ pub(super) struct ProbeArgs {
     /// How long to wait for one answer; 2s is the time for two SYNs
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse_limit)]
     pub(super) timeout: Duration,
+    /// Show a live screen, and keep it when the run is over: ? shows its keys, q ends it
+    #[arg(long)]
+    pub(super) watch: bool,
     /// IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     pub(super) ipv4: bool,
@@ -59,6 +64,7 @@ pub(super) struct ProbeArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Error> {
+    let screen = screen::wanted(wish(context, args))?;
     let wanted = load::Wanted { depth: Depth::Ports, backend_port: Some(args.instances.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
     let set = args.instances.instances.clone().unwrap_or_default();
@@ -67,10 +73,21 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
 
     let resolver = Resolver::new(family(args));
     let (events, arriving) = mpsc::channel(EVENTS);
-    let stop = context.interrupt.drain.clone();
+    let stop = context.interrupt.drain.child_token();
     let probing = probe::probe(&endpoints, options(args), &resolver, events, stop.clone());
-    let ((), stats) =
-        tokio::join!(probing, fold(arriving, endpoints.len(), watchers(context, args, &endpoints)));
+    let adding = async {
+        let Some(at_end) = screen else {
+            return fold(arriving, endpoints.len(), watchers(context, args, &endpoints)).await;
+        };
+        let about = Screened {
+            target: args.target.target.target.to_string(),
+            endpoints: endpoints.clone(),
+            palette: screen::palette(context),
+        };
+        let run = screen::Run { about, at_end, stop: &stop, watchers: Vec::new() };
+        screen::follow(context, run, arriving).await
+    };
+    let ((), stats) = tokio::join!(probing, adding);
     let stats = stats?;
 
     let report = ProbeReport::new(&endpoints, &stats);
@@ -81,11 +98,25 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
         Format::Csv => report.write_csv(out),
     })?;
     Ok(match &report.verdict {
-        _ if stop.is_cancelled() => Exit::Interrupted,
+        _ if context.interrupt.drain.is_cancelled() => Exit::Interrupted,
         verdict if verdict.none_resolved() => Exit::Target,
         verdict if verdict.all_reachable() => Exit::Ok,
         _ => Exit::SomeFailed,
     })
+}
+
+/// What decides whether there is a screen.
+fn wish(context: &Context, args: &ProbeArgs) -> screen::Wish {
+    screen::Wish {
+        watch: args.watch,
+        endless: match args.count {
+            Count::Times(_) | Count::For(_) => false,
+        },
+        table: args.output == Format::Table,
+        quiet: context.ui.quiet,
+        log: context.ui.log,
+        terminals: screen::Terminals::now(),
+    }
 }
 
 /// Those who are told of each probe.

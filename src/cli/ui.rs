@@ -13,8 +13,12 @@ use crate::{clean::clean, report::exec::Sink};
 
 /// The two streams and what was decided about them once.
 pub(super) struct Ui {
-    quiet: bool,
-    out_color: bool,
+    /// `--quiet`.
+    pub(super) quiet: bool,
+    /// The log of `--verbose` is on.
+    pub(super) log: bool,
+    /// Standard output is coloured.
+    pub(super) out_color: bool,
     err_color: bool,
     show_bars: bool,
     /// Bars are drawn through this, so that notes and prompts can push them aside.
@@ -31,6 +35,7 @@ impl Ui {
         };
         let ui = Self {
             quiet: global.quiet,
+            log: global.verbose > 0,
             out_color: color(out_terminal),
             err_color: color(err_terminal),
             // The log of `--verbose` and a bar would run through each other.

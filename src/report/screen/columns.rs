@@ -55,8 +55,9 @@ const LONGEST_NAME: usize = 40;
 /// Fewer probes make no picture, and fewer words no note.
 const LEAST_RECENT: usize = 8;
 const LEAST_NOTE: usize = 16;
-/// A longer note does not take room from the picture.
-const USUAL_NOTE: usize = 36;
+/// So many probes are enough while a note needs the room; what a router says of a port takes so much.
+const USUAL_RECENT: usize = 24;
+const USUAL_NOTE: usize = 60;
 
 impl Column {
     pub(super) fn header(self) -> &'static str {
@@ -75,9 +76,9 @@ impl Column {
         }
     }
 
-    /// Numbers are set to the right.
-    pub(super) fn is_numeric(self) -> bool {
-        matches!(self, Self::Last | Self::P50 | Self::P99 | Self::Max | Self::Loss)
+    /// Numbers are set to the right, and probes, whose latest is there.
+    pub(super) fn is_right(self) -> bool {
+        matches!(self, Self::Last | Self::P50 | Self::P99 | Self::Max | Self::Loss | Self::Recent)
     }
 }
 
@@ -134,8 +135,12 @@ impl NameWidths {
             columns.retain(|(column, _)| column != gone);
         }
         let mut left = screen.saturating_sub(taken(&columns));
-        for (grows, most) in [(Column::Note, USUAL_NOTE), (Column::Recent, KEPT), (Column::Note, usize::MAX)]
-        {
+        for (grows, most) in [
+            (Column::Recent, USUAL_RECENT),
+            (Column::Note, USUAL_NOTE),
+            (Column::Recent, KEPT),
+            (Column::Note, usize::MAX),
+        ] {
             for (_, width) in columns.iter_mut().filter(|(column, _)| *column == grows) {
                 let more = left.min(most.saturating_sub(*width));
                 *width += more;

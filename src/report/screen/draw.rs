@@ -7,7 +7,7 @@ use ratatui::{
 };
 
 use super::{
-    columns::{Column, GAP, NameWidths},
+    columns::{Column, GAP},
     details, help,
     order::Direction,
     recent::Mark,
@@ -55,7 +55,7 @@ fn standing(state: &ScreenState) -> Option<&'static str> {
     if state.is_held() {
         return Some("HELD: the probes go on; p shows them");
     }
-    state.is_over.then_some("THE RUN IS OVER: q leaves and prints the table")
+    state.is_over().then_some("THE RUN IS OVER: q leaves and prints the table")
 }
 
 fn list(state: &ScreenState, page: &mut Buffer) {
@@ -65,10 +65,11 @@ fn list(state: &ScreenState, page: &mut Buffer) {
     if bands.title > 0 {
         put(page, line(0), &title(state), bold());
     }
-    if bands.verdict > 0 {
-        put(page, line(bands.title), &state.figures().judged.verdict, Style::new());
+    let verdict = words::wrap(&state.figures().judged.verdict, area.width.into(), bands.verdict.into());
+    for (y, text) in (bands.title..).zip(verdict) {
+        put(page, line(y), &text, Style::new());
     }
-    let columns = NameWidths::of(&state.names).fit(area.width.into());
+    let columns = state.widths.fit(area.width.into());
     let mut y = bands.title + bands.verdict;
     if bands.header > 0 {
         header(page, line(y), &columns);
@@ -90,17 +91,20 @@ fn list(state: &ScreenState, page: &mut Buffer) {
     }
 }
 
+/// On a narrow screen without the program's name.
 fn title(state: &ScreenState) -> String {
     let figures = state.figures();
     let sent: u64 = figures.stats.iter().map(ProbeStats::sent).sum();
     let (well, bad) = figures.counts();
-    format!(
-        "{}  {}  {} sent  {well} of {} answer  {bad} bad",
+    let title = format!(
+        "{}  {}  {well} of {} answer  {bad} bad  {} sent",
         state.target,
         words::clock(figures.now),
-        words::count(sent),
         state.names.len(),
-    )
+        words::count(sent),
+    );
+    let whole = format!("vmssh probe {title}");
+    if words::width(&whole) <= usize::from(state.area().width) { whole } else { title }
 }
 
 fn header(page: &mut Buffer, line: Rect, columns: &[(Column, usize)]) {
@@ -133,7 +137,7 @@ fn each(line: Rect, columns: &[(Column, usize)], mut draw: impl FnMut(Rect, Colu
 }
 
 fn aligned(column: Column, text: &str, width: usize) -> String {
-    let blanks = if column.is_numeric() { width.saturating_sub(words::width(text)) } else { 0 };
+    let blanks = if column.is_right() { width.saturating_sub(words::width(text)) } else { 0 };
     format!("{}{text}", " ".repeat(blanks))
 }
 

@@ -4,7 +4,7 @@ pub(super) const LINES: &[&str] = &[
     "  j k, arrows, PgUp PgDn, g G, Home End   move",
     "  Enter      all about one endpoint; there j and k go to the next and back",
     "  s  S       sort by the next column; turn the order (the worst first, or last)",
-    "  f          only the bad ones: not all answered, down, slow, or a failed service",
+    "  f          only the bad ones: not all answered, down, slow, a failed service",
     "  p  Space   hold the picture, while the probes go on",
     "  Ctrl-L     draw everything again",
     "  q  Esc     end the run, print the table; the exit status is the results'",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 
 use super::{
+    columns::NameWidths,
     help,
     order::{self, Direction, SortBy},
     recent::{Height, Mark, Recent},
@@ -121,10 +122,11 @@ pub struct ScreenState {
     pub(super) target: String,
     pub(super) palette: Palette,
     pub(super) names: Vec<Names>,
+    pub(super) widths: NameWidths,
     endpoints: Vec<Endpoint>,
     live: Figures,
     held: Option<Figures>,
-    pub(super) is_over: bool,
+    is_over: bool,
     pub(super) page: Page,
     pub(super) filter: Filter,
     pub(super) sort: (SortBy, Direction),
@@ -140,11 +142,12 @@ impl ScreenState {
     /// A screen before the first probe.
     #[must_use]
     pub fn new(about: Screened, size: TerminalSize) -> Self {
-        let names = about.endpoints.iter().map(|endpoint| Names {
+        let name = |endpoint: &Endpoint| Names {
             instance: endpoint.instance.as_ref().map(|id| words::tidy(&id.to_string())),
             name: endpoint.name.as_deref().map(words::tidy),
             endpoint: words::tidy(&endpoint.to_string()),
-        });
+        };
+        let names: Vec<Names> = about.endpoints.iter().map(name).collect();
         let live = Figures {
             stats: vec![ProbeStats::default(); about.endpoints.len()],
             recent: vec![Recent::default(); about.endpoints.len()],
@@ -153,7 +156,8 @@ impl ScreenState {
         let mut state = Self {
             target: words::tidy(&about.target),
             palette: about.palette,
-            names: names.collect(),
+            widths: NameWidths::of(&names),
+            names,
             endpoints: about.endpoints,
             live,
             held: None,
@@ -198,6 +202,12 @@ impl ScreenState {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.held.is_some()
+    }
+
+    /// True when no more probes will come.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// No more probes will come. `now` is the time since the run began.
@@ -384,7 +394,8 @@ impl Bands {
     /// Those of a screen of this height.
     pub(super) fn of(height: u16) -> Self {
         let from = |least: u16| u16::from(height >= least);
-        Self { title: from(1), header: from(4), footer: from(5), verdict: from(7) }
+        // Where there is room, a verdict that is longer than a line, or a blank line.
+        Self { title: from(1), header: from(4), footer: from(5), verdict: from(7) + from(16) }
     }
 
     fn sum(self) -> u16 {

@@ -33,6 +33,22 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
     short
 }
 
+/// The text on so many lines at most, broken at blanks; the last one is as long as it is.
+pub(super) fn wrap(text: &str, columns: usize, lines: usize) -> Vec<String> {
+    let mut wrapped = Vec::new();
+    let mut line = String::new();
+    for word in text.split_inclusive(' ') {
+        let fits = width(&line) + width(word.trim_end()) <= columns;
+        if !fits && !line.is_empty() && wrapped.len() + 1 < lines {
+            wrapped.push(std::mem::take(&mut line));
+        }
+        line.push_str(word);
+    }
+    wrapped.push(line);
+    wrapped.truncate(lines);
+    wrapped
+}
+
 /// Milliseconds in six columns at most, in which a hundredth is about what a network repeats.
 pub(super) fn ms(ms: f64) -> String {
     match ms {
@@ -115,6 +131,14 @@ mod tests {
         assert_eq!(tidy("a\tb\x1b[2J\n"), "a b^[[2J");
         assert_eq!([0, 1, 3, 4].map(|columns| cut("abcd", columns)), ["", "…", "ab…", "abcd"]);
         assert_eq!([3, 4, 5, 6].map(|columns| cut("日本語", columns)), ["日…", "日…", "日本…", "日本語"]);
+    }
+
+    #[test]
+    fn a_long_verdict_is_broken_at_blanks() {
+        assert_eq!(wrap("2 of 3 answered; refused: 4", 11, 2), ["2 of 3 ", "answered; refused: 4"]);
+        assert_eq!(wrap("2 of 3", 6, 2), ["2 of 3"]);
+        assert_eq!(wrap("2 of 3", 0, 1), ["2 of 3"]);
+        assert_eq!(wrap("2 of 3", 9, 0), [""; 0]);
     }
 
     proptest! {
