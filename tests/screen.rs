@@ -271,6 +271,15 @@ fn a_terminal_that_stands_still_holds_up_nothing() {
     let (status, contents) = screen.ends();
     assert_eq!(status.code(), Some(130), "{contents}");
     assert!(contents.contains("4 of 6 endpoints answered"), "{contents}");
+
+    // Not even if it never moves again.
+    let mut screen = Screen::watch(LAB);
+    screen.see("4 of 6 answer");
+    screen.terminal.freeze();
+    screen.terminal.signal(Signal::TERM);
+    thread::sleep(LOOK);
+    screen.terminal.signal(Signal::TERM);
+    assert_eq!(screen.terminal.end().code(), Some(130));
 }
 
 #[test]

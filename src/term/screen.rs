@@ -1,15 +1,12 @@
 //! The alternate screen: a page of its own that leaves the lines before it as they were.
 
-use std::{io, time::Duration};
+use std::io;
 
 use bytes::Bytes;
 use crossterm::style;
-use tokio::{sync::mpsc::error::TrySendError, time::timeout};
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::{RawMode, Writer, raw};
-
-/// A terminal that works shows a page within this.
-const LAST_PAGE: Duration = Duration::from_millis(500);
 
 /// The whole terminal for pages, in raw mode and without a cursor. Left when this is dropped, before a panic
 /// is reported, and by [`super::restore`]; nothing of a page is written after that.
@@ -62,11 +59,12 @@ impl Screen {
         system::enter()
     }
 
-    /// Leaves the screen, with the last page shown where the terminal takes it.
+    /// Leaves the screen, with the last page shown. That takes as long as the terminal takes; dropping the
+    /// future gives it up.
     pub async fn leave(self) {
         let Self { pages, raw } = self;
-        // An error has been told by the page before, or nobody is there to look.
-        let _ = timeout(LAST_PAGE, pages.finish()).await;
+        // Nobody is there to look any more where it fails.
+        let _ = pages.finish().await;
         drop(raw);
     }
 }
@@ -100,7 +98,7 @@ mod system {
         io::write,
     };
 
-    /// A terminal that takes nothing for so long stands still: it is left as it is.
+    /// A terminal that takes nothing for so long stands still: it is left as it is, until somebody tries again.
     const STANDS_STILL: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
     /// Standard output's terminal while it shows our pages. Of the process, as in [`super::raw`].
@@ -126,12 +124,14 @@ mod system {
     /// What is being written of a page goes on until the kernel has it, and only then comes this: two
     /// writes to a terminal do not mix.
     pub(super) fn leave() {
-        let Some(terminal) = taken().take() else { return };
         SHOWN.store(false, Ordering::SeqCst);
-        let mut writable = [PollFd::new(&terminal, PollFlags::OUT)];
+        let mut taken = taken();
+        let Some(terminal) = &*taken else { return };
+        let mut writable = [PollFd::new(terminal, PollFlags::OUT)];
         if poll(&mut writable, Some(&STANDS_STILL)).is_ok_and(|ready| ready > 0) {
             // Few enough bytes to be taken whole. A terminal that has gone away needs no restoring.
-            let _ = write(&terminal, super::LEAVE);
+            let _ = write(terminal, super::LEAVE);
+            *taken = None;
         }
     }
 
