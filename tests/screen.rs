@@ -276,9 +276,7 @@ fn a_terminal_that_stands_still_holds_up_nothing() {
     let mut screen = Screen::watch(LAB);
     screen.see("4 of 6 answer");
     screen.terminal.freeze();
-    screen.terminal.signal(Signal::TERM);
-    thread::sleep(LOOK);
-    screen.terminal.signal(Signal::TERM);
+    screen.terminal.signal_until_ended(Signal::TERM);
     assert_eq!(screen.terminal.end().code(), Some(130));
 }
 

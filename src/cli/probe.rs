@@ -49,7 +49,11 @@ pub(super) struct ProbeArgs {
     /// How long to wait for one answer; 2s is the time for two SYNs
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse_limit)]
     pub(super) timeout: Duration,
-    /// Show a live screen, and keep it when the run is over: ? shows its keys, q ends it
+    /// Show a live screen while it runs, and keep it when the run is over
+    ///
+    /// Keys: j k, arrows, PgUp PgDn, g G move; s sorts by the next column, S turns the order; f shows only the
+    /// bad ones; Enter all about one; p holds the picture while the probes go on; ? all keys and signs; q ends
+    /// the run and prints the table, Ctrl-C too, with exit status 130.
     #[arg(long)]
     pub(super) watch: bool,
     /// IPv4 only

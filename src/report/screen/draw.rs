@@ -79,7 +79,7 @@ fn list(state: &ScreenState, page: &mut Buffer) {
     for (at, place) in shown {
         row(state, page, line(y), &columns, *place);
         if at == state.selected {
-            page.set_style(line(y), reversed());
+            select(page, line(y), &columns);
         }
         y += 1;
     }
@@ -123,6 +123,15 @@ fn row(state: &ScreenState, page: &mut Buffer, line: Rect, columns: &[(Column, u
             _ => Style::new(),
         };
         put(page, cell, &aligned(column, &words::cut(&content(state, column, place), width), width), style);
+    });
+}
+
+/// Marks a row. Not its bars, which would hang from above.
+fn select(page: &mut Buffer, line: Rect, columns: &[(Column, usize)]) {
+    each(line, columns, |cell, column, _| {
+        if column != Column::Recent {
+            page.set_style(Rect { width: cell.width + GAP as u16, ..cell }.intersection(line), reversed());
+        }
     });
 }
 

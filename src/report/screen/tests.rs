@@ -385,6 +385,17 @@ fn a_thousand_instances_scroll() {
 }
 
 #[test]
+fn the_selected_row_is_reversed_but_for_its_bars() {
+    let mut state = six(size(80, 24));
+    press(&mut state, "jj");
+    let mut page = Buffer::empty(state.area());
+    draw(&state, &mut page);
+    let reversed = |x, y| page[(x, y)].modifier.contains(ratatui::style::Modifier::REVERSED);
+    assert!(reversed(0, 6) && reversed(50, 6) && !reversed(79, 6));
+    assert!(!reversed(0, 5) && !reversed(0, 7));
+}
+
+#[test]
 fn help_scrolls_where_it_does_not_fit_and_goes_again() {
     let mut state = six(size(80, 24));
     press(&mut state, "?");

@@ -40,7 +40,8 @@ pub(super) fn wrap(text: &str, columns: usize, lines: usize) -> Vec<String> {
     for word in text.split_inclusive(' ') {
         let fits = width(&line) + width(word.trim_end()) <= columns;
         if !fits && !line.is_empty() && wrapped.len() + 1 < lines {
-            wrapped.push(std::mem::take(&mut line));
+            wrapped.push(line.trim_end().into());
+            line.clear();
         }
         line.push_str(word);
     }
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_long_verdict_is_broken_at_blanks() {
-        assert_eq!(wrap("2 of 3 answered; refused: 4", 11, 2), ["2 of 3 ", "answered; refused: 4"]);
+        assert_eq!(wrap("2 of 3 answered; refused: 4", 11, 2), ["2 of 3", "answered; refused: 4"]);
         assert_eq!(wrap("2 of 3", 6, 2), ["2 of 3"]);
         assert_eq!(wrap("2 of 3", 0, 1), ["2 of 3"]);
         assert_eq!(wrap("2 of 3", 9, 0), [""; 0]);
