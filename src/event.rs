@@ -1,5 +1,6 @@
 //! What work tells its watchers: plain values, made by the working modules and shown by `report`.
 
+mod key;
 mod probe;
 
 use std::{fmt, time::Duration};
@@ -8,8 +9,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use thiserror::Error;
 
-pub use self::probe::{
-    Answer, Clock, IcmpError, ProbeEvent, ProbeOutcome, ProbeSample, ServiceOutcome, Unreachable,
+pub use self::{
+    key::Key,
+    probe::{Answer, Clock, IcmpError, ProbeEvent, ProbeOutcome, ProbeSample, ServiceOutcome, Unreachable},
 };
 
 /// How far an attempt to run a command on an instance got. In the order in which they happen.

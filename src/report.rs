@@ -14,6 +14,7 @@ pub mod map;
 pub mod metrics;
 pub mod probe;
 pub mod progress;
+pub mod screen;
 mod spool;
 pub mod ssh_config;
 pub mod summary;

@@ -1,17 +1,21 @@
-//! The process's own terminal: raw mode, size, standard streams, signals.
+//! The process's own terminal: raw mode, alternate screen, keys, size, standard streams, signals.
 //!
-//! Whatever way a session ends, the terminal is left as it was found: [`RawMode`] restores it when
-//! dropped and before a panic is reported, the signals that end a program are [waited for](Termination)
+//! Whatever way a session ends, the terminal is left as it was found: [`RawMode`] and [`Screen`] restore it
+//! when dropped and before a panic is reported, the signals that end a program are [waited for](Termination)
 //! instead of obeyed, so that ending is a return, and [`restore`] is for whoever ends it at once.
 
+mod keys;
 mod raw;
+mod screen;
 mod signals;
 mod streams;
 
 use std::io::{self, IsTerminal as _};
 
 pub use self::{
+    keys::keys,
     raw::{Attributes, RawMode, attributes, remember, restore, suspend},
+    screen::Screen,
     signals::{Termination, resizes},
     streams::{Writer, stderr, stdin, stdout},
 };

@@ -102,6 +102,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("maud", &["report"]),
     // What time it is where the person is.
     ("jiff", &["cli"]),
+    ("ratatui", &["report"]),
+    ("unicode_width", &["report"]),
 ];
 
 #[derive(Debug, Clone, PartialEq)]

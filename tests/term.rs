@@ -91,6 +91,35 @@ fn child_panics() {
 }
 
 #[test]
+fn the_screen_is_left_before_a_panic_is_reported() {
+    let (mut terminal, before) = run("child_panics_on_a_screen");
+    let entered = terminal.see("a page");
+    assert!(entered.ends_with("\x1b[?1049h\x1b[?25l\x1b[?2004ha page"), "{entered:?}");
+    assert!(terminal.is_raw());
+    terminal.send("a");
+    // The cursor and the lines from before are back, and what is printed then goes there.
+    let left = terminal.see("on purpose");
+    assert!(left.contains("\x1b[?2004l\x1b[?25h\x1b[?1049l"), "{left:?}");
+    assert_eq!(terminal.modes(), before);
+    assert!(!terminal.end().success());
+    assert!(!terminal.screen().contains("too late"), "{}", terminal.screen());
+}
+
+#[test]
+#[ignore = "run by the_screen_is_left_before_a_panic_is_reported"]
+fn child_panics_on_a_screen() {
+    let mut keys = term::stdin().unwrap();
+    let screen = term::Screen::enter().unwrap();
+    screen.show(b"a page".to_vec()).unwrap();
+    assert_eq!(keys.blocking_recv().unwrap(), "a");
+    let result = std::panic::catch_unwind(|| panic!("on purpose"));
+    // Whatever still works at the next page does no harm.
+    screen.show(b"too late".to_vec()).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(screen.leave());
+    std::panic::resume_unwind(result.unwrap_err());
+}
+
+#[test]
 fn a_suspended_program_gives_the_terminal_back_and_takes_it_again() {
     let shell = Command::new("bash").args(["--norc", "--noprofile", "-i"]).env("PS1", "prompt> ");
     let mut terminal = Terminal::run(shell);

@@ -1,13 +1,18 @@
 //! `vmssh probe`: TCP probes to all endpoints at once.
 
 mod args;
+mod html;
+mod metrics;
+mod places;
+mod screen;
 
 use std::io::Write;
 
 use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio_util::sync::CancellationToken;
 
 pub(super) use self::args::ProbeArgs;
-use self::args::ProbeFormat;
+use self::{args::ProbeFormat, places::Begun};
 use super::{
     context::Context,
     error::{Error, Kind},
@@ -24,8 +29,10 @@ use crate::{
         source,
     },
     report::{
+        html::RunEnd,
         probe::{Columns, ProbeReport, PspingLines, SampleLines, write_statistics},
         progress::ProbeProgress,
+        screen::{AtEnd, Screened},
         watch::ProbeWatch,
     },
     stats::ProbeStats,
@@ -36,35 +43,91 @@ const EVENTS: usize = 64;
 
 pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Error> {
     check_source(args)?;
+    let screen = screen::wanted(screen::Wish::of(context, args))?;
+    let shard = args.places.shard(&context.config)?;
+    let listener = metrics::listen(context, args.places.metrics).await?;
     let wanted = load::Wanted { depth: Depth::Ports, backend_port: Some(args.instances.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
     let set = args.instances.instances.clone().unwrap_or_default();
     load::say_warnings(context, &loaded.map, &set);
     let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
+    let endpoints = places::part(context, endpoints, shard);
+    let page = html::Page::prepare(context, args, &endpoints).await?;
 
-    let options = args.options();
-    say_budget(context, &options);
-    let resolver = Resolver::new(args.family());
-    let (events, arriving) = mpsc::channel(EVENTS);
-    let stop = context.interrupt.drain.clone();
-    let (watchers, count) = (watchers(context, args, &endpoints), endpoints.len());
-    // On a thread of its own: a stopped terminal or a slow pipe must hold up neither a signal nor a probe.
-    let folding = spawn_blocking(move || fold(arriving, count, watchers));
-    let probing = probe::probe(&endpoints, options, &resolver, events, stop.clone());
-    let (probed, stats) = tokio::join!(probing, folding);
-    let stats = stats.map_err(|error| Error::new(Kind::Other, error.to_string()))??;
-    probed.map_err(|error| Error::new(Kind::Other, "can't probe").caused_by(Some(&error)))?;
+    let begun = Begun::now(context, args, &loaded.map, shard);
+    let mut watchers: Vec<Box<dyn ProbeWatch>> = page.as_ref().map(html::Page::watch).into_iter().collect();
+    let served = listener.map(|listener| metrics::serve(listener, &endpoints, begun.run()));
+    let _serving = served.map(|(watch, serving)| {
+        watchers.push(Box::new(watch));
+        serving
+    });
+    let stats = probe_all(context, args, &endpoints, screen, watchers).await?;
+    let interrupted = context.interrupt.drain.is_cancelled();
+    // Before the results: whoever reads those may stop reading.
+    let end = if interrupted { RunEnd::Interrupted } else { RunEnd::Whole };
+    let written = match page {
+        Some(page) => page.write(&endpoints, &stats, end).await,
+        None => Ok(()),
+    };
 
-    let report = ProbeReport::new(&endpoints, &stats);
+    let report = ProbeReport::new(&endpoints, &stats).with_run(&begun.end());
     let verdict = report.verdict.clone();
     let report = if args.show.failures_only { report.failures_only() } else { report };
     context.ui.write(|out| write(out, args, &report, &endpoints, &stats))?;
+    written?;
     Ok(match verdict {
-        _ if stop.is_cancelled() => Exit::Interrupted,
+        _ if interrupted => Exit::Interrupted,
         verdict if verdict.none_resolved() => Exit::Target,
         verdict if verdict.all_reachable() => Exit::Ok,
         _ => Exit::SomeFailed,
     })
+}
+
+/// Probes, and adds up what comes of it while the watchers and, where there is a screen, a person look on.
+async fn probe_all(
+    context: &Context,
+    args: &ProbeArgs,
+    endpoints: &[Endpoint],
+    screen: Option<AtEnd>,
+    mut watchers: Vec<Box<dyn ProbeWatch>>,
+) -> Result<Vec<ProbeStats>, Error> {
+    let options = args.options();
+    say_budget(context, &options);
+    let resolver = Resolver::new(args.family());
+    let (events, arriving) = mpsc::channel(EVENTS);
+    // The person at the screen may end the run without interrupting the program.
+    let stop = context.interrupt.drain.child_token();
+    let probing = probe::probe(endpoints, options, &resolver, events, stop.clone());
+    let adding = async {
+        if let Some(at_end) = screen {
+            return look_on(context, args, endpoints, at_end, &stop, watchers, arriving).await;
+        }
+        watchers.push(lines(context, args, endpoints));
+        let count = endpoints.len();
+        // On a thread of its own: a stopped terminal or a slow pipe must hold up neither a signal nor a probe.
+        let folding = spawn_blocking(move || fold(arriving, count, watchers));
+        folding.await.map_err(|error| Error::from_chain(Kind::Other, &error))?
+    };
+    let (probed, stats) = tokio::join!(probing, adding);
+    probed.map_err(|error| Error::new(Kind::Other, "can't probe").caused_by(Some(&error)))?;
+    stats
+}
+
+async fn look_on(
+    context: &Context,
+    args: &ProbeArgs,
+    endpoints: &[Endpoint],
+    at_end: AtEnd,
+    stop: &CancellationToken,
+    watchers: Vec<Box<dyn ProbeWatch>>,
+    arriving: mpsc::Receiver<Vec<ProbeEvent>>,
+) -> Result<Vec<ProbeStats>, Error> {
+    let about = Screened {
+        target: args.target.target.target.to_string(),
+        endpoints: endpoints.to_vec(),
+        palette: screen::palette(context),
+    };
+    screen::follow(context, screen::Run { about, at_end, stop, watchers }, arriving).await
 }
 
 /// A source that is none is an error before anything else: no probe would ever be sent.
@@ -98,22 +161,17 @@ fn exceeds(options: &ProbeOptions, budget: &Budget) -> bool {
     too_fast && enough
 }
 
-/// Those who are told of each probe.
-fn watchers(context: &Context, args: &ProbeArgs, endpoints: &[Endpoint]) -> Vec<Box<dyn ProbeWatch>> {
+/// What is said of each probe where there is no screen: its line, or the line of progress.
+fn lines(context: &Context, args: &ProbeArgs, endpoints: &[Endpoint]) -> Box<dyn ProbeWatch> {
     let out = || context.ui.out_sink().writer;
-    let mut watchers: Vec<Box<dyn ProbeWatch>> = Vec::new();
     match args.show.output {
-        ProbeFormat::Jsonl => watchers.push(Box::new(SampleLines::new(endpoints, out()))),
+        ProbeFormat::Jsonl => Box::new(SampleLines::new(endpoints, out())),
         // As with psping, only the statistics then.
-        ProbeFormat::Psping if !context.ui.is_quiet() => {
-            let (plan, warm_up) = (args.plan(), args.options().warm_up);
-            watchers.push(Box::new(PspingLines::new(endpoints, plan, warm_up, out())));
+        ProbeFormat::Psping if !context.ui.quiet => {
+            Box::new(PspingLines::new(endpoints, args.plan(), args.options().warm_up, out()))
         }
-        _ => {
-            watchers.push(Box::new(ProbeProgress::new(&context.ui.bars, endpoints.len(), args.probes_each())))
-        }
+        _ => Box::new(ProbeProgress::new(&context.ui.bars, endpoints.len(), args.probes_each())),
     }
-    watchers
 }
 
 /// Adds up the events of a run while the watchers look on. Ends with the run, or when a watcher can't go

@@ -13,8 +13,12 @@ use crate::{clean::clean, report::exec::Sink};
 
 /// The two streams and what was decided about them once.
 pub(super) struct Ui {
-    quiet: bool,
-    out_color: bool,
+    /// `--quiet`.
+    pub(super) quiet: bool,
+    /// The log of `--verbose` is on.
+    pub(super) log: bool,
+    /// Standard output is coloured.
+    pub(super) out_color: bool,
     err_color: bool,
     show_bars: bool,
     /// Bars are drawn through this, so that notes and prompts can push them aside.
@@ -31,6 +35,7 @@ impl Ui {
         };
         let ui = Self {
             quiet: global.quiet,
+            log: global.verbose > 0,
             out_color: color(out_terminal),
             err_color: color(err_terminal),
             // The log of `--verbose` and a bar would run through each other.
@@ -54,11 +59,6 @@ impl Ui {
     /// Standard error for the same.
     pub(super) fn err_sink(&self) -> Sink {
         Sink { writer: Box::new(io::stderr()), terminal: io::stderr().is_terminal(), color: self.err_color }
-    }
-
-    /// Whether only results, warnings and errors are to be said.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.quiet
     }
 
     /// Something the user should know; not with `--quiet`.

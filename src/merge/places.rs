@@ -40,6 +40,8 @@ pub fn rows(places: &[Probed]) -> Vec<Row<'_>> {
 pub enum Seen {
     /// It answers, if not every time.
     Answers,
+    /// Its port answers, and the service behind it does not.
+    NoService,
     /// Nothing comes back.
     Silent,
     /// It is refused.
@@ -56,6 +58,7 @@ impl Seen {
     fn of(stats: Option<&ProbeStats>) -> Self {
         match stats.map(State::of) {
             Some(State::Answered | State::Partly) => Self::Answers,
+            Some(State::Foreign | State::Closed | State::Silent) => Self::NoService,
             Some(State::TimedOut) => Self::Silent,
             Some(State::Refused) => Self::Refused,
             Some(State::Unreachable) => Self::Unreachable,
@@ -64,11 +67,12 @@ impl Seen {
         }
     }
 
-    /// As in outputs: `answers`, `silent`, `refused`, `unreachable`, `not-resolved`, `unknown`.
+    /// As in outputs: `answers`, `no-service`, `silent`, `refused`, `unreachable`, `not-resolved`, `unknown`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Answers => "answers",
+            Self::NoService => "no-service",
             Self::Silent => "silent",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
@@ -81,6 +85,7 @@ impl Seen {
     fn words(self) -> &'static str {
         match self {
             Self::NotResolved => "not resolved",
+            Self::NoService => "without a word from the service",
             _ => self.name(),
         }
     }
@@ -108,12 +113,16 @@ impl Difference {
     fn means(&self) -> &'static str {
         let some = |what: Seen| self.seen.iter().any(|(_, seen)| *seen == what);
         match self.is_between_places() {
+            true if some(Seen::NoService) => {
+                "the server turns a place away for a while, or something on the way answers for it"
+            }
             true if some(Seen::Silent) => "a firewall or security group tells them apart",
             true if some(Seen::Refused) => {
                 "a firewall that rejects tells them apart, or what listens there came or went between the runs"
             }
             true if some(Seen::Unreachable) => "the route, a VPN or a firewall on the way",
             true => "the names are resolved differently",
+            false if some(Seen::NoService) => "the service hangs or turns these places away",
             false if some(Seen::Silent) => "not the way there: the instance, its rule or its security group",
             false if some(Seen::Refused) => "nothing listens there, or a firewall of its own rejects",
             false => "no place has a way there",

@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     clean::clean_line,
     natmap::Endpoint,
-    stats::{ProbeStats, State, Timeline, Verdict},
+    stats::{ProbeStats, Remark, State, Timeline, Verdict},
 };
 use scale::{moment, time};
 
@@ -116,7 +116,8 @@ impl HtmlReport<'_> {
 
     fn header(&self, title: &str) -> Markup {
         let verdict = Verdict::of(self.endpoints, self.stats);
-        let well = self.stats.iter().all(rows::is_well) && verdict.slow.is_none();
+        let well = self.stats.iter().all(rows::is_well)
+            && !verdict.remarks.iter().any(|remark| matches!(remark, Remark::Slow { .. }));
         let took = moment(self.run.took.as_secs_f64());
         html! {
             h1 { (title) }

@@ -27,9 +27,7 @@ use crate::{
     event::Clock,
     merge::Run,
     natmap::{Endpoint, Host, InstanceId},
-    stats::{
-        Outages, ProbeStats, RttSummary, ServiceStats, Siblings, State, Verdict, loss_interval_pct,
-    },
+    stats::{Outages, ProbeStats, RttSummary, ServiceStats, Siblings, State, Verdict, loss_interval_pct},
 };
 
 /// The name and version of the JSON that this module writes.

@@ -41,9 +41,10 @@ pub fn remember() {
     system::remember();
 }
 
-/// Puts the terminal back in order: as it was before raw mode or [`remember`]. Does nothing where
-/// nothing was changed.
+/// Puts the terminal back in order: as it was before a [`Screen`](super::Screen), raw mode or [`remember`].
+/// Does nothing where nothing was changed.
 pub fn restore() {
+    super::screen::restore();
     system::restore();
 }
 
@@ -53,6 +54,7 @@ pub fn restore() {
 /// # Errors
 /// When the terminal has gone away meanwhile.
 pub fn suspend() -> io::Result<()> {
+    super::screen::restore();
     system::suspend()
 }
 

@@ -59,7 +59,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    fn new(name: &str, stream: impl Write + Send + 'static) -> io::Result<Self> {
+    pub(super) fn new(name: &str, stream: impl Write + Send + 'static) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel(WRITE_BEHIND);
         let (ended, end) = oneshot::channel();
         thread::Builder::new().name(name.into()).spawn(move || {
@@ -73,6 +73,11 @@ impl Writer {
     #[must_use]
     pub fn sender(&self) -> mpsc::Sender<Bytes> {
         self.sender.clone()
+    }
+
+    /// True where nothing that was sent waits to be written, but perhaps what is being written right now.
+    pub(super) fn is_idle(&self) -> bool {
+        self.sender.capacity() == self.sender.max_capacity()
     }
 
     /// Waits until all is written that was sent, and every sender dropped. That takes as long as who

@@ -191,6 +191,17 @@ impl Terminal {
         self.screen.freeze(false);
     }
 
+    /// Sends a signal until the program has ended: two at once may count as one.
+    #[track_caller]
+    pub(crate) fn signal_until_ended(&mut self, signal: Signal) {
+        let deadline = Instant::now() + LIMIT;
+        while self.child.try_wait().unwrap().is_none() {
+            self.signal(signal);
+            assert!(Instant::now() < deadline, "it does not end; the screen: {:?}", self.end_of_screen());
+            thread::sleep(LOOK);
+        }
+    }
+
     /// Waits until the program has ended, and all that it printed is on the screen.
     #[track_caller]
     pub(crate) fn end(&mut self) -> ExitStatus {

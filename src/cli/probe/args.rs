@@ -8,9 +8,13 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::super::{
-    args::{InstancesArgs, TargetArgs},
-    duration,
+use super::{
+    super::{
+        args::{InstancesArgs, TargetArgs},
+        duration,
+    },
+    html::HtmlArgs,
+    places::PlacesArgs,
 };
 use crate::{
     net::{
@@ -33,6 +37,8 @@ pub(in crate::cli) struct ProbeArgs {
     pub(super) way: WayArgs,
     #[command(flatten)]
     pub(super) show: ShowArgs,
+    #[command(flatten)]
+    pub(super) places: PlacesArgs,
 }
 
 /// How many probes and when.
@@ -93,6 +99,15 @@ pub(super) struct ShowArgs {
     /// How to show it
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub(super) output: ProbeFormat,
+    /// Show a live screen while it runs, and keep it when the run is over
+    ///
+    /// Keys: j k, arrows, PgUp PgDn, g G move; s sorts by the next column, S turns the order; f shows only the
+    /// bad ones; Enter all about one; p holds the picture while the probes go on; ? all keys and signs; q ends
+    /// the run and prints the table, Ctrl-C too, with exit status 130. With -t it comes by itself.
+    #[arg(long)]
+    pub(super) watch: bool,
+    #[command(flatten)]
+    pub(super) html: HtmlArgs,
     /// Show only the endpoints that did not answer every time, or are slow
     #[arg(long)]
     pub(super) failures_only: bool,
@@ -159,6 +174,11 @@ impl ProbeArgs {
             (false, true) => Depth::Full,
             (false, false) => Depth::HalfOpen,
         }
+    }
+
+    /// From one probe of an endpoint to its next.
+    pub(super) fn interval(&self) -> Duration {
+        self.pace.interval
     }
 
     /// The IP versions that addresses are wanted of.

@@ -18,7 +18,10 @@ use crate::{
     },
     event::ProbeEvent,
     natmap::{Endpoint, display_endpoints},
-    net::probe::Count,
+    net::{
+        probe::{Budget, Count, Depth, Service, Until},
+        resolve::Family,
+    },
     report::{
         file::NewFile,
         html::{HtmlReport, ProbeRun, RunEnd},
@@ -61,7 +64,7 @@ impl Page {
         args: &ProbeArgs,
         endpoints: &[Endpoint],
     ) -> Result<Option<Self>, Error> {
-        let Some(path) = args.html.html.clone() else { return Ok(None) };
+        let Some(path) = args.show.html.html.clone() else { return Ok(None) };
         let wanted = path.clone();
         // To open a pipe waits for its reader.
         let prepared = tokio::task::spawn_blocking(move || NewFile::prepare(&wanted));
@@ -80,9 +83,9 @@ impl Page {
             took: Duration::ZERO,
             end: RunEnd::Whole,
             options: options(args, endpoints),
-            time_limit: args.timeout,
+            time_limit: args.options().timeout,
         };
-        let timeline = Arc::new(Mutex::new(Timeline::new(endpoints.len(), args.interval)));
+        let timeline = Arc::new(Mutex::new(Timeline::new(endpoints.len(), args.interval())));
         Ok(Some(Self { path, file, run, began: Instant::now(), timeline }))
     }
 
@@ -125,25 +128,43 @@ impl ProbeWatch for Watch {
 /// What shaped the run, for whoever reads its page later.
 fn options(args: &ProbeArgs, endpoints: &[Endpoint]) -> Vec<(&'static str, String)> {
     let time = |time: Duration| format!("{time:?}");
-    let count = match args.count {
+    let options = args.options();
+    let mut count = match options.count {
         Count::Times(probes) => probes.to_string(),
         Count::For(limit) => format!("as many as start within {}", time(limit)),
+        Count::Endless => "until stopped".into(),
     };
-    let family = match (args.ipv4, args.ipv6) {
-        (true, _) => "IPv4",
-        (_, true) => "IPv6",
-        _ => "IPv4 and IPv6",
+    if options.until == Until::Up {
+        count += ", until it answers";
+    }
+    let depth = match options.depth {
+        Depth::HalfOpen => "half-open: the service does not see it",
+        Depth::Full => "full",
+        Depth::Service(Service::Ssh) => "full, and SSH's identification",
+        Depth::Service(Service::Rdp) => "full, and RDP's negotiation",
+    };
+    let family = match args.family() {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+        Family::Any => "IPv4 and IPv6",
     };
     let instances = display_endpoints(&endpoints.iter().collect::<Vec<_>>());
-    vec![
+    let mut rows = vec![
         ("Instances", instances),
         ("Backend port", args.instances.backend_port.to_string()),
+        ("Handshake", depth.into()),
         ("Probes of each", count),
-        ("Warm-up probes", args.warm_up.to_string()),
-        ("Interval", time(args.interval)),
-        ("Time limit", time(args.timeout)),
+        ("Warm-up probes", options.warm_up.to_string()),
+        ("Interval", time(options.interval)),
+        ("Time limit", time(options.timeout)),
         ("Addresses", family.into()),
-    ]
+    ];
+    rows.extend(options.rate.map(|rate| ("At most", format!("{rate} SYNs a second"))));
+    rows.extend(
+        options.budget.map(|Budget { probes, per }| ("Budget", format!("{probes} of each in {per:?}"))),
+    );
+    rows.extend(options.source.map(|source| ("From", source.to_string())));
+    rows
 }
 
 #[cfg(test)]

@@ -88,9 +88,11 @@ pub(super) struct Begun {
 impl Begun {
     /// Begins now.
     pub(super) fn now(context: &Context, args: &ProbeArgs, map: &NatMap, shard: Option<Shard>) -> Self {
-        let (count, duration) = match args.count {
+        let options = args.options();
+        let (count, duration) = match options.count {
             Count::Times(count) => (Some(count.into()), None),
             Count::For(time) => (None, Some(time)),
+            Count::Endless => (None, None),
         };
         let now = OffsetDateTime::now_utc();
         let run = Run {
@@ -100,7 +102,7 @@ impl Begun {
             // Milliseconds are what a wall clock is good for, and what is read back as it was.
             started: Some(now.replace_millisecond(now.millisecond()).unwrap_or(now)),
             elapsed: Duration::ZERO,
-            plan: Some(Plan { count, duration, interval: args.interval, timeout: args.timeout }),
+            plan: Some(Plan { count, duration, interval: options.interval, timeout: options.timeout }),
             shard,
         };
         Self { run, clock: Instant::now() }

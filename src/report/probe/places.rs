@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     ProbeReport, ProbeRow,
-    table::{milliseconds, percent},
+    table::{Columns, milliseconds, percent},
     wire::MERGED,
 };
 use crate::{
@@ -54,7 +54,7 @@ impl PlacesReport {
     /// When it can't be written.
     pub fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {
         if let [report] = self.reports.as_slice() {
-            return report.write_table(out);
+            return report.write_table(out, Columns::Usual);
         }
         let rows = rows(&self.places);
         self.write_rows(out, &rows)?;

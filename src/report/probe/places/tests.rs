@@ -67,7 +67,7 @@ fn one_place_looks_as_its_run_did() {
     let one = probed("laptop", &[(0, Some(20))]);
     let (endpoints, stats): (Vec<_>, Vec<_>) = one.endpoints.iter().cloned().unzip();
     let (mut alone, mut merged) = (Vec::new(), Vec::new());
-    ProbeReport::new(&endpoints, &stats).write_table(&mut alone).unwrap();
+    ProbeReport::new(&endpoints, &stats).write_table(&mut alone, Columns::Usual).unwrap();
     PlacesReport::new(vec![one]).write_table(&mut merged).unwrap();
     assert_eq!(alone, merged);
 }
