@@ -23,7 +23,12 @@ use crate::{
         probe::{self, Count, ProbeOptions},
         resolve::{Family, Resolver},
     },
-    report::{probe::ProbeReport, progress::ProbeProgress, screen::Screened, watch::ProbeWatch},
+    report::{
+        probe::ProbeReport,
+        progress::ProbeProgress,
+        screen::{AtEnd, Screened},
+        watch::ProbeWatch,
+    },
     stats::ProbeStats,
 };
 
@@ -79,17 +84,15 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
     let (events, arriving) = mpsc::channel(EVENTS);
     let stop = context.interrupt.drain.child_token();
     let probing = probe::probe(&endpoints, options(args), &resolver, events, stop.clone());
+    let watchers = watchers(context, args, &endpoints, screen);
     let adding = async {
-        let Some(at_end) = screen else {
-            return fold(arriving, endpoints.len(), watchers(context, args, &endpoints)).await;
-        };
+        let Some(at_end) = screen else { return fold(arriving, endpoints.len(), watchers).await };
         let about = Screened {
             target: args.target.target.target.to_string(),
             endpoints: endpoints.clone(),
             palette: screen::palette(context),
         };
-        let run = screen::Run { about, at_end, stop: &stop, watchers: Vec::new() };
-        screen::follow(context, run, arriving).await
+        screen::follow(context, screen::Run { about, at_end, stop: &stop, watchers }, arriving).await
     };
     let ((), stats) = tokio::join!(probing, adding);
     let stats = stats?;
@@ -123,9 +126,18 @@ fn wish(context: &Context, args: &ProbeArgs) -> screen::Wish {
     }
 }
 
-/// Those who are told of each probe.
-fn watchers(context: &Context, args: &ProbeArgs, endpoints: &[Endpoint]) -> Vec<Box<dyn ProbeWatch>> {
-    vec![Box::new(ProbeProgress::new(&context.ui.bars, endpoints.len(), probes_each(args)))]
+/// Those who are told of each probe: a line of progress where there is no screen.
+fn watchers(
+    context: &Context,
+    args: &ProbeArgs,
+    endpoints: &[Endpoint],
+    screen: Option<AtEnd>,
+) -> Vec<Box<dyn ProbeWatch>> {
+    let mut watchers: Vec<Box<dyn ProbeWatch>> = Vec::new();
+    if screen.is_none() {
+        watchers.push(Box::new(ProbeProgress::new(&context.ui.bars, endpoints.len(), probes_each(args))));
+    }
+    watchers
 }
 
 /// Adds up the events of a run while the watchers look on. Ends with the run, or when a watcher can't go
