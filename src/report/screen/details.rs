@@ -27,7 +27,7 @@ pub(super) fn lines(place: usize, names: &Names, figures: &Figures, height: usiz
     );
     let histogram = stats.rtts.histogram();
     if histogram.count() > 0 {
-        lines.push(String::new());
+        lines.push(format!("{:<12}each row from its time to the next row's", "histogram"));
         let room = height.saturating_sub(lines.len()).min(MOST_STEPS);
         lines.extend(bars(&spread(histogram, room), histogram));
     }

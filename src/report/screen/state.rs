@@ -237,7 +237,7 @@ impl ScreenState {
         if !self.is_over {
             self.live.now = now;
         }
-        if self.live.judged.at.is_none_or(|at| now >= at + VERDICT) {
+        if self.live.judged.at.is_none_or(|at| self.live.now >= at + VERDICT) {
             self.judge();
         }
         let mut order: Vec<usize> = match self.filter {

@@ -305,7 +305,7 @@ times       min 20.00  p50 20.00  p90 250.0  p99 250.0  max 250.0 ms
             mean 77.50  deviation 115.0  jitter 153.3 ms
 clock       kernel; this machine noticed answers later: p50 0.00  p99 0.00 ms
 outages     none
-
+histogram   each row from its time to the next row's
  20.00 ms  3   75%  ██████████████████████████████████████████████████
  23.95 ms  0    0%
  28.69 ms  0    0%
