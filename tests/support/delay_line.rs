@@ -29,6 +29,12 @@ pub(crate) const SERVER: &str = "198.51.100.10";
 
 /// So long before the time of a packet it no longer sleeps: waking up takes less.
 const AWAKE: Duration = Duration::from_micros(150);
+/// So long after a packet it waits for the next one without sleeping: that packet is then seen at once.
+const QUIET: Duration = Duration::from_millis(100);
+/// But so long of each such turn it sleeps where it can. Who keeps a core from all others for nineteen
+/// twentieths of a second is stopped for the last one by the kernel (sched(7), real-time throttling).
+const REST: Duration = Duration::from_millis(2);
+const TURN: Duration = Duration::from_millis(20);
 /// So often it looks whether it should end.
 const LOOK_UP: Duration = Duration::from_millis(20);
 
@@ -92,7 +98,7 @@ impl DelayLine {
                 before_all_others();
                 let [client, server] = ends;
                 let ways = [Way::new(client), Way::new(server)];
-                Carrier { ways, one_way, shared, flows: 0 }.run();
+                Carrier { ways, one_way, shared, flows: 0, last: Instant::now() }.run();
             }
         });
         Self { shared, thread: Some(thread) }
@@ -137,18 +143,24 @@ struct Carrier {
     one_way: Duration,
     shared: Arc<Shared>,
     flows: u32,
+    /// When the last packet came in.
+    last: Instant,
 }
 
 impl Carrier {
     fn run(mut self) {
+        let began = Instant::now();
         while !self.shared.end.load(Ordering::Relaxed) {
             self.take_in(0);
             self.take_in(1);
             self.hand_out(0);
             self.hand_out(1);
             let next = self.ways.iter().filter_map(|way| Some(way.packets.front()?.0)).min();
-            let left = next.map_or(LOOK_UP, |at| at.saturating_duration_since(Instant::now()));
-            if left > AWAKE {
+            let now = Instant::now();
+            let left = next.map_or(LOOK_UP, |at| at.saturating_duration_since(now));
+            let is_quiet = now.duration_since(self.last) > QUIET;
+            let is_rest = now.duration_since(began).as_micros() % TURN.as_micros() < REST.as_micros();
+            if left > AWAKE && (is_quiet || is_rest) {
                 self.sleep(left - AWAKE);
             } else {
                 std::hint::spin_loop();
@@ -165,6 +177,7 @@ impl Carrier {
                 Err(error) => panic!("the line's device: {error}"),
             };
             let now = Instant::now();
+            self.last = now;
             // Whatever else a new interface says, as for finding routers, is not for this line.
             let Some(segment) = Segment::of(&buffer[..length]) else { continue };
             if !(from == 0 && segment.is_syn() && self.loses(&segment, now)) {
