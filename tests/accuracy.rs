@@ -11,6 +11,7 @@
     clippy::panic,
     reason = "a test fails by panicking"
 )]
+#![allow(clippy::print_stdout, reason = "figures are shown with --nocapture")]
 
 #[path = "support/delay_line.rs"]
 mod delay_line;

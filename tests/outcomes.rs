@@ -104,8 +104,9 @@ fn who_is_told_that_there_is_no_way_is_told_by_whom() {
         let endpoint = &probed.endpoints[index];
         assert_counts(endpoint, "unreachable", &[("unreachable", 3)]);
         assert_eq!((&endpoint["error"], &endpoint["loss_pct"]), (&json!(said), &json!(100.0)));
+        let instance = index.to_string();
         let samples: Vec<_> =
-            probed.samples.iter().filter(|sample| sample["instance"] == index.to_string()).collect();
+            probed.samples.iter().filter(|sample| sample["instance"] == *instance).collect();
         assert_eq!(samples.len(), 3);
         for sample in samples {
             assert_eq!(sample["outcome"], "unreachable");
