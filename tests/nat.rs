@@ -10,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/namespace.rs"]
+mod namespace;
 #[path = "support/natnet.rs"]
 mod natnet;
 #[path = "support/sshd.rs"]

@@ -7,12 +7,18 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(target_os = "linux")]
+#[path = "support/namespace.rs"]
+mod namespace;
+
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::Command,
     time::{Duration, Instant},
 };
 
+#[cfg(target_os = "linux")]
+use namespace::Namespace;
 use socket2::{Domain, Socket, Type};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -241,50 +247,6 @@ fn with_few_descriptors_probes_queue_and_none_fails() {
     });
 }
 
-/// A network namespace with nothing but its own loopback, deleted when dropped.
-#[cfg(target_os = "linux")]
-struct Namespace(String);
-
-#[cfg(target_os = "linux")]
-impl Namespace {
-    fn new(purpose: &str) -> Self {
-        let this = Self(format!("vmssh-{purpose}-{}", std::process::id()));
-        must("ip", &["netns", "add", &this.0]);
-        this.inside("ip", &["link", "set", "lo", "up"]);
-        this
-    }
-
-    fn inside(&self, program: &str, arguments: &[&str]) {
-        must("ip", &[&["netns", "exec", &self.0, program], arguments].concat());
-    }
-
-    /// Sets a kernel parameter of this namespace.
-    fn set(&self, parameter: &str, value: &str) {
-        self.inside("sh", &["-c", &format!("echo {value} > /proc/sys/{parameter}")]);
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        // A failing test must fail with its own words.
-        let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn must(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| {
-        panic!("{program} can't be run ({error}): this test needs iproute2 and nftables")
-    });
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "`{program} {}` failed, and this test must be run as root: {said}",
-        arguments.join(" ")
-    );
-}
-
 /// What a firewall does to a SYN, by port. The first SYN of each source port to 1003 is dropped.
 #[cfg(target_os = "linux")]
 const FIREWALL: &str = "
@@ -306,8 +268,8 @@ fn behind_a_firewall_every_verdict_is_its_own() {
     const NAME: &str = "behind_a_firewall_every_verdict_is_its_own";
     if !is_child(NAME) {
         let namespace = Namespace::new("firewall");
-        namespace.inside("nft", &[FIREWALL]);
-        return in_child(NAME, &["ip", "netns", "exec", &namespace.0]);
+        namespace.run("nft", &[FIREWALL]);
+        return in_child(NAME, &["ip", "netns", "exec", &namespace.name]);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -352,9 +314,9 @@ fn the_time_of_a_second_syn_may_be_unknown_and_is_then_left_out() {
     const NAME: &str = "the_time_of_a_second_syn_may_be_unknown_and_is_then_left_out";
     if !is_child(NAME) {
         let namespace = Namespace::new("syn");
-        namespace.inside("nft", &[FIREWALL]);
+        namespace.run("nft", &[FIREWALL]);
         namespace.set("net/ipv4/tcp_timestamps", "0");
-        return in_child(NAME, &["ip", "netns", "exec", &namespace.0]);
+        return in_child(NAME, &["ip", "netns", "exec", &namespace.name]);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 1003)).unwrap();
@@ -370,7 +332,7 @@ fn a_socket_that_answers_itself_is_a_refusal() {
     if !is_child(NAME) {
         let namespace = Namespace::new("self");
         namespace.set("net/ipv4/ip_local_port_range", "50000 50000");
-        return in_child(NAME, &["ip", "netns", "exec", &namespace.0]);
+        return in_child(NAME, &["ip", "netns", "exec", &namespace.name]);
     }
     // What happens without the prober's care, so that this test stays about something.
     let itself = TcpStream::connect("127.0.0.1:50000").unwrap();

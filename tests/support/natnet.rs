@@ -7,18 +7,14 @@
 //! There is no way out of it. The load balancer drops what no rule maps, as Azure's does, and leaves
 //! the client's address as it is.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    net::Ipv4Addr,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::{fmt::Write as _, fs, net::Ipv4Addr, path::PathBuf, process::Command};
 
 use tempfile::TempDir;
 
-use crate::sshd::{TestSshd, keygen};
+use crate::{
+    namespace::{Namespace, link},
+    sshd::{TestSshd, keygen},
+};
 
 /// The load balancer's address.
 pub(crate) const FRONTEND: &str = "198.51.100.10";
@@ -65,11 +61,11 @@ impl NatNet {
         let key = files.path().join("id");
         keygen(&["-t", "ed25519", "-N", "", "-f", key.to_str().unwrap()]);
         let (client, balancer) = (Namespace::new("client"), Namespace::new("lb"));
-        link(&client, "192.0.2.10/24", &balancer, "192.0.2.1/24");
+        link(&client, &["192.0.2.10/24"], &balancer, &["192.0.2.1/24"]);
         client.ip(&["route", "add", "198.51.100.0/24", "via", "192.0.2.1"]);
         // On loopback the whole network is local, and so are the silent addresses.
         balancer.ip(&["address", "add", &format!("{FRONTEND}/24"), "dev", "lo"]);
-        balancer.run("sh", &["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
+        balancer.set("net/ipv4/ip_forward", "1");
         client.etc("hosts", &format!("127.0.0.1 localhost\n{FRONTEND} {NAME}\n"));
         client.etc("resolv.conf", &SILENT.map(|ip| format!("nameserver {ip}\n")).concat());
         // Whatever the machine itself uses, it must not be asked.
@@ -81,7 +77,7 @@ impl NatNet {
             let (address, gateway) = (Ipv4Addr::new(10, 77, place, 2), Ipv4Addr::new(10, 77, place, 1));
             let namespace = (fault != Fault::Unmapped).then(|| {
                 let namespace = Namespace::new(id);
-                link(&namespace, &format!("{address}/24"), &balancer, &format!("{gateway}/24"));
+                link(&namespace, &[&format!("{address}/24")], &balancer, &[&format!("{gateway}/24")]);
                 namespace.ip(&["route", "add", "192.0.2.0/24", "via", &gateway.to_string()]);
                 writeln!(maps, "ip daddr {FRONTEND} tcp dport {port} dnat to {address}:22").unwrap();
                 namespace
@@ -147,11 +143,10 @@ impl NatNet {
 
     /// The same command on the client, with the client's network and names.
     pub(crate) fn on_client(&self, command: &Command) -> Command {
-        let mut wrapped = Command::new("ip");
-        wrapped.args(["netns", "exec", &self.client.name]);
-        wrapped.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null()).env_clear();
-        wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        wrapped.current_dir(command.get_current_dir().unwrap_or(self.files.path()));
+        let mut wrapped = self.client.command(command);
+        if command.get_current_dir().is_none() {
+            wrapped.current_dir(self.files.path());
+        }
         wrapped
     }
 
@@ -205,65 +200,4 @@ fn rules(maps: &str, drops: &str) -> String {
            }}
          }}"
     )
-}
-
-/// Joins two namespaces, each with an address on its end: the only one of the left.
-fn link(left: &Namespace, left_address: &str, right: &Namespace, right_address: &str) {
-    // Unlike the namespace's, the name of an interface has 15 characters at most.
-    let far = format!("to-{}", left.purpose);
-    left.ip(&["link", "add", "eth0", "type", "veth", "peer", "name", &far, "netns", &right.name]);
-    for (namespace, interface, address) in [(left, "eth0", left_address), (right, &far, right_address)] {
-        namespace.ip(&["address", "add", address, "dev", interface]);
-        namespace.ip(&["link", "set", interface, "up"]);
-    }
-}
-
-/// A network namespace with `/etc` files of its own (ip-netns(8)), deleted when dropped.
-struct Namespace {
-    name: String,
-    purpose: &'static str,
-}
-
-impl Namespace {
-    fn new(purpose: &'static str) -> Self {
-        static MADE: AtomicUsize = AtomicUsize::new(0);
-        let count = MADE.fetch_add(1, Ordering::Relaxed);
-        let name = format!("vmssh-nat-{}-{count}-{purpose}", std::process::id());
-        must(Command::new("ip").args(["netns", "add", &name]));
-        let this = Self { name, purpose };
-        this.ip(&["link", "set", "lo", "up"]);
-        this
-    }
-
-    fn ip(&self, words: &[&str]) {
-        must(Command::new("ip").args(["-n", &self.name]).args(words));
-    }
-
-    fn run(&self, program: &str, words: &[&str]) {
-        must(Command::new("ip").args(["netns", "exec", &self.name, program]).args(words));
-    }
-
-    /// Writes the file that programs in the namespace see in `/etc`.
-    fn etc(&self, file: &str, text: &str) {
-        let dir = Path::new("/etc/netns").join(&self.name);
-        fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-        fs::write(dir.join(file), text).unwrap();
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        // A failing test must fail with its own words.
-        let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
-        let _ = fs::remove_dir_all(Path::new("/etc/netns").join(&self.name));
-    }
-}
-
-fn must(command: &mut Command) {
-    const NEEDS: &str =
-        "this test takes root, and: apt-get install iproute2 nftables openssh-server openssh-client";
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}; {NEEDS}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {said}; {NEEDS}");
 }
