@@ -11,6 +11,10 @@ use std::fmt::Write as _;
 /// piece is shown as bytes.
 #[must_use]
 pub fn clean(bytes: &[u8]) -> String {
+    // Nearly all text is of this kind, and what follows is slow.
+    if bytes.iter().all(|byte| (b' '..0x7f).contains(byte)) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {

@@ -17,7 +17,7 @@ mod wire;
 use std::{net::SocketAddr, time::Duration};
 
 pub use buckets::Buckets;
-pub use histogram::{Bin, Histogram};
+pub use histogram::{Bin, Coarse, Histogram};
 pub use loss::loss_interval_pct;
 pub use outages::Outages;
 pub use remark::{Remark, Reply};
@@ -61,8 +61,8 @@ pub struct ProbeStats {
     pub clock: Option<Clock>,
     /// The round-trip times. An answer whose time is not known (its SYN was sent again) has none.
     pub rtts: Rtts,
-    /// How much later than the kernel this program noticed the answers: this machine's own delay.
-    pub own_delay: Histogram,
+    /// How much later than the kernel this program noticed the answers: this machine's own delay, to 3 %.
+    pub own_delay: Coarse,
     /// The times of refusals, by the program's clock.
     pub refusals: Rtts,
     /// When it did not answer.

@@ -96,7 +96,6 @@ const ONLY: &[(&str, &[&str])] = &[
     ("hyper_util", &["lab", "serve"]),
     ("http_body_util", &["lab", "serve"]),
     // What people see is made in one place.
-    ("comfy_table", &["report"]),
     ("indicatif", &["report", "cli"]),
     ("csv", &["report"]),
     ("maud", &["report"]),

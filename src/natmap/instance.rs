@@ -25,7 +25,10 @@ impl InstanceId {
     /// The id as a number, where it is one in its usual spelling (`007` is a name).
     #[must_use]
     pub fn number(&self) -> Option<u64> {
-        self.0.parse().ok().filter(|n: &u64| n.to_string() == self.0)
+        // Ids are compared often: without a text of the number to compare with.
+        let usual = self.0.bytes().all(|byte| byte.is_ascii_digit())
+            && (self.0.len() == 1 || !self.0.starts_with('0'));
+        self.0.parse().ok().filter(|_| usual)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use unicode_width::UnicodeWidthStr as _;
 
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
@@ -57,17 +57,46 @@ pub fn write_named(
     columns: &[Named],
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> io::Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(columns.iter().map(|(header, _)| header));
-    for row in rows {
-        table.add_row(row.into_iter().map(|cell| if cell.is_empty() { "-".into() } else { cell }));
-    }
-    for (column, (_, numeric)) in table.column_iter_mut().zip(columns) {
-        column.set_padding((0, 2));
-        if *numeric {
-            column.set_cell_alignment(CellAlignment::Right);
+    let headers = columns.iter().map(|(header, _)| header.clone()).collect();
+    let filled = |row: Vec<String>| -> Vec<String> {
+        row.into_iter().map(|cell| if cell.is_empty() { "-".into() } else { cell }).collect()
+    };
+    let lines: Vec<Vec<String>> = std::iter::once(headers).chain(rows.into_iter().map(filled)).collect();
+    let mut widths = vec![0; columns.len()];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.width().max(*width);
         }
     }
-    table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))
+    lines.iter().try_for_each(|line| write_line(out, line, columns, &widths))
+}
+
+fn write_line(out: &mut dyn Write, cells: &[String], columns: &[Named], widths: &[usize]) -> io::Result<()> {
+    let mut line = String::new();
+    for ((cell, (_, numeric)), width) in cells.iter().zip(columns).zip(widths) {
+        let blanks = width.saturating_sub(cell.width());
+        let (before, behind) = if *numeric { (blanks, 0) } else { (0, blanks) };
+        line.extend(std::iter::repeat_n(' ', before));
+        line.push_str(cell);
+        // Two between columns.
+        line.extend(std::iter::repeat_n(' ', behind + 2));
+    }
+    writeln!(out, "{}", line.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_and_nothing_is_a_dash() {
+        let mut out = Vec::new();
+        let rows = [["web", "1.50 ms", "日本"], ["", "12.00 ms", ""]];
+        let rows = rows.map(|row| row.map(String::from).to_vec());
+        write(&mut out, &[text("NAME"), number("P50"), text("NOTE")], rows).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "NAME       P50  NOTE\nweb    1.50 ms  日本\n-     12.00 ms  -\n"
+        );
+    }
 }

@@ -1,14 +1,14 @@
 use serde::Serialize;
 
 /// How often each time occurred, in microseconds, in bins that are as wide as the times are long: those
-/// of an HDR histogram with 4,096 bins up to 4.1 ms and 2,048 more for each doubling.
+/// of an HDR histogram with `2^BITS` bins of a microsecond and half as many more for each doubling.
 ///
-/// Times up to 4.1 ms are kept to the microsecond; a longer one is known to be in a bin of which
-/// [`Bin::middle_us`] is off by 0.025 % at most. Only bins that hold something take memory (16 bytes),
+/// Unless said otherwise, times up to 4.1 ms are kept to the microsecond; a longer one is known to be in a bin
+/// of which [`Bin::middle_us`] is off by 0.025 % at most. Only bins that hold something take memory (16 bytes),
 /// because a path's times lie close together: a thousand endpoints take a few hundred KiB, where a thousand
 /// full tables of this precision take 100 MiB. Adding two of them is exact.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Histogram {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Histogram<const BITS: u32 = FINE> {
     /// Number of the bin and how many times are in it, in order, none of them 0.
     bins: Vec<(u32, u64)>,
     count: u64,
@@ -33,21 +33,36 @@ impl Bin {
     }
 }
 
-/// 2^12 bins of a microsecond, then half as many for each doubling. With fewer the error of a bin is above
-/// the 0.02 ms that a path of 20 ms should be known to, with more a scattered path takes more memory.
-const BITS: u32 = 12;
+/// A histogram of times that scatter and of which nobody wants to know more than how long they are: off by
+/// 3 % at most, in a few dozen bins.
+pub type Coarse = Histogram<5>;
 
-impl Histogram {
+/// 4,096 bins up to 4.1 ms. With fewer the error of a bin is above the 0.02 ms that a path of 20 ms should be
+/// known to, with more a scattered path takes more memory.
+const FINE: u32 = 12;
+
+impl<const BITS: u32> Default for Histogram<BITS> {
+    fn default() -> Self {
+        Self { bins: Vec::new(), count: 0 }
+    }
+}
+
+impl<const BITS: u32> Histogram<BITS> {
     /// Adds a time in microseconds.
     pub fn record(&mut self, us: u64) {
-        self.add(bin_of(us), 1);
+        self.add(bin_of(us, BITS), 1);
     }
 
     /// Adds so many times of the bin that a time in microseconds is in, as [`Histogram::bins`] gave them.
     pub fn record_many(&mut self, us: u64, count: u64) {
         if count > 0 {
-            self.add(bin_of(us), count);
+            self.add(bin_of(us, BITS), count);
         }
+    }
+
+    /// The shortest time that is in the same bin.
+    pub(super) fn low_of(us: u64) -> u64 {
+        bounds(bin_of(us, BITS), BITS).0
     }
 
     /// Adds all times of another.
@@ -77,7 +92,7 @@ impl Histogram {
     #[must_use]
     pub fn bins(&self) -> impl ExactSizeIterator<Item = Bin> + DoubleEndedIterator + '_ {
         self.bins.iter().map(|&(bin, count)| {
-            let (low_us, high_us) = bounds(bin);
+            let (low_us, high_us) = bounds(bin, BITS);
             Bin { low_us, high_us, count }
         })
     }
@@ -98,24 +113,19 @@ impl Histogram {
     }
 }
 
-/// The shortest time that is in the same bin.
-pub(super) fn low_of(us: u64) -> u64 {
-    bounds(bin_of(us)).0
-}
-
 /// The number of the bin that a time is in.
-fn bin_of(us: u64) -> u32 {
-    // How often it must be halved to fall below 2^BITS.
-    let halvings = (u64::BITS - us.leading_zeros()).saturating_sub(BITS);
-    // What is left is below 2^BITS, and from the first halving on not below half of that.
+fn bin_of(us: u64, bits: u32) -> u32 {
+    // How often it must be halved to fall below 2^bits.
+    let halvings = (u64::BITS - us.leading_zeros()).saturating_sub(bits);
+    // What is left is below 2^bits, and from the first halving on not below half of that.
     let rest = u32::try_from(us >> halvings).unwrap_or(u32::MAX);
-    (halvings << (BITS - 1)) + rest
+    (halvings << (bits - 1)) + rest
 }
 
 /// The shortest and the longest time of a bin.
-fn bounds(bin: u32) -> (u64, u64) {
-    let halvings = (bin >> (BITS - 1)).saturating_sub(1);
-    let rest = u64::from(bin - (halvings << (BITS - 1)));
+fn bounds(bin: u32, bits: u32) -> (u64, u64) {
+    let halvings = (bin >> (bits - 1)).saturating_sub(1);
+    let rest = u64::from(bin - (halvings << (bits - 1)));
     let low = rest << halvings;
     (low, low + ((1_u64 << halvings) - 1))
 }
@@ -127,7 +137,7 @@ mod tests {
     use super::*;
 
     fn histogram(times: &[u64]) -> Histogram {
-        let mut histogram = Histogram::default();
+        let mut histogram: Histogram = Histogram::default();
         times.iter().for_each(|us| histogram.record(*us));
         histogram
     }
@@ -144,9 +154,9 @@ mod tests {
             (8192, 6144, 8192, 8195),
             (20_001, 8644, 20_000, 20_007),
         ] {
-            assert_eq!((bin_of(us), bounds(bin)), (bin, (low, high)), "{us}");
+            assert_eq!((bin_of(us, FINE), bounds(bin, FINE)), (bin, (low, high)), "{us}");
         }
-        assert_eq!(bounds(bin_of(u64::MAX)).1, u64::MAX);
+        assert_eq!(bounds(bin_of(u64::MAX, FINE), FINE).1, u64::MAX);
     }
 
     #[test]
@@ -154,12 +164,24 @@ mod tests {
         let four = histogram(&[4, 2, 9, 5]);
         let ranks = [0, 1, 25, 26, 50, 51, 99, 100].map(|percent| four.percentile_us(percent));
         assert_eq!(ranks, [2, 2, 2, 4, 4, 5, 9, 9].map(Some));
-        assert_eq!(Histogram::default().percentile_us(50), None);
+        assert_eq!(Histogram::<FINE>::default().percentile_us(50), None);
+    }
+
+    #[test]
+    fn a_coarse_one_has_few_bins_however_times_scatter() {
+        let mut delays = Coarse::default();
+        for k in 0..100_000_u64 {
+            delays.record(k * 7919 % 100_003);
+        }
+        // 32 of a microsecond, and 16 for each of the doublings up to 131 ms.
+        assert!(delays.bins().len() <= 32 + 12 * 16, "{}", delays.bins().len());
+        let median = delays.percentile_us(50).unwrap();
+        assert!(median.abs_diff(50_000) <= 50_000 * 3 / 100 + 100, "{median}");
     }
 
     #[test]
     fn a_million_times_take_no_more_memory_than_their_bins() {
-        let mut times = Histogram::default();
+        let mut times: Histogram = Histogram::default();
         for k in 0..1_000_000_u64 {
             // From 20 to 21 ms, all different: bins of 8 us.
             times.record(20_000 + k * 7919 % 1000);
@@ -171,11 +193,11 @@ mod tests {
         #[test]
         fn a_time_is_in_its_bin_and_the_bin_is_narrow(us in any::<u64>(), halvings in 0..64_u32) {
             let us = us >> halvings;
-            let (low, high) = bounds(bin_of(us));
+            let (low, high) = bounds(bin_of(us, FINE), FINE);
             prop_assert!((low..=high).contains(&us));
             // Half of it is the error: 0.025 %.
             prop_assert!(high - low <= us / 2048);
-            prop_assert!(us == 0 || bounds(bin_of(low - 1_u64.min(low))).1 + 1 == low || low == 0);
+            prop_assert!(us == 0 || bounds(bin_of(low - 1_u64.min(low), FINE), FINE).1 + 1 == low || low == 0);
         }
 
         #[test]
@@ -197,7 +219,7 @@ mod tests {
             merged.merge(&histogram(&right));
             prop_assert_eq!(&merged, &histogram(&[left, right].concat()));
             // And as if carried over bin by bin.
-            let mut carried = Histogram::default();
+            let mut carried: Histogram = Histogram::default();
             merged.bins().for_each(|bin| carried.record_many(bin.low_us, bin.count));
             prop_assert_eq!(carried, merged);
         }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Histogram, ProbeStats, Siblings, loss_interval_pct};
+use super::{Coarse, ProbeStats, Siblings, loss_interval_pct};
 use crate::natmap::{Endpoint, display_endpoints};
 
 /// Something that only a look at all endpoints together shows.
@@ -111,7 +111,7 @@ fn resent(stats: &[ProbeStats]) -> Option<Remark> {
 
 #[expect(clippy::cast_precision_loss, reason = "delays are far below 2^53 microseconds")]
 fn slow_machine(stats: &[ProbeStats]) -> Option<Remark> {
-    let mut delays = Histogram::default();
+    let mut delays = Coarse::default();
     stats.iter().for_each(|stats| delays.merge(&stats.own_delay));
     let delay_ms = delays.percentile_us(50)? as f64 / 1e3;
     (delay_ms > SLOW_MACHINE_MS).then_some(Remark::SlowMachine { delay_ms })

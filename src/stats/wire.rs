@@ -7,7 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::{Histogram, Outages, ProbeStats, Rtts, ServiceStats, Sums, histogram};
+use super::{Coarse, Histogram, Outages, ProbeStats, Rtts, ServiceStats, Sums};
 use crate::event::Clock;
 
 /// The most of anything that one tally may count: the largest whole number up to which all JSON programs
@@ -18,20 +18,20 @@ pub(crate) const MOST: u64 = 1 << 53;
 const LONGEST_US: u64 = 366 * 24 * 3600 * 1_000_000;
 
 /// The bins as `[[low_us, count], ...]`, shortest times first.
-impl Serialize for Histogram {
+impl<const BITS: u32> Serialize for Histogram<BITS> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.bins().map(|bin| (bin.low_us, bin.count)))
     }
 }
 
-impl<'de> Deserialize<'de> for Histogram {
+impl<'de, const BITS: u32> Deserialize<'de> for Histogram<BITS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bins = Vec::<(u64, u64)>::deserialize(deserializer)?;
         histogram_of(&bins).map_err(D::Error::custom)
     }
 }
 
-fn histogram_of(bins: &[(u64, u64)]) -> Result<Histogram, String> {
+fn histogram_of<const BITS: u32>(bins: &[(u64, u64)]) -> Result<Histogram<BITS>, String> {
     let mut histogram = Histogram::default();
     let mut before = None;
     for &(low_us, count) in bins {
@@ -42,7 +42,7 @@ fn histogram_of(bins: &[(u64, u64)]) -> Result<Histogram, String> {
         if low_us > LONGEST_US {
             return Err(format!("a time of {low_us} us is longer than a year"));
         }
-        if histogram::low_of(low_us) != low_us {
+        if Histogram::<BITS>::low_of(low_us) != low_us {
             return Err(format!("no bin begins at {low_us} us"));
         }
         if count == 0 {
@@ -168,7 +168,7 @@ struct Wire {
     address: Option<SocketAddr>,
     clock: Option<Clock>,
     rtts: Rtts,
-    own_delay: Histogram,
+    own_delay: Coarse,
     refusals: Rtts,
     outages: WireOutages,
     service: WireService,

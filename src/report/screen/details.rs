@@ -7,7 +7,7 @@ use super::{
     state::{Figures, Names},
     words::{count, lapse, ms, percent, tidy, us},
 };
-use crate::stats::{Histogram, ProbeStats, loss_interval_pct};
+use crate::stats::{Coarse, Histogram, ProbeStats, loss_interval_pct};
 
 /// More rows tell no more.
 const MOST_STEPS: usize = 16;
@@ -118,7 +118,7 @@ fn times(stats: &ProbeStats) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn own_delay(delay: &Histogram) -> String {
+fn own_delay(delay: &Coarse) -> String {
     match (delay.percentile_us(50), delay.percentile_us(99)) {
         (Some(p50), Some(p99)) => {
             format!("; this machine noticed answers later: p50 {}  p99 {} ms", us(p50), us(p99))

@@ -101,8 +101,8 @@ fn a_usual_terminal() {
         &six(size(80, 24)),
         "\
 vmssh probe prod-rg/web  0:04  4 of 6 answer  3 bad  22 sent
-3 of 6 endpoints answered; answered in part: 2; refused: 4 (nothing listens, or
-a firewall rejects: sshd, backend port); timed out: 3 (stopped, filtered or not…
+3 of 6 endpoints answered; answered in part: 2 (1 of 4 lost, 95 % sure of 5 to
+70 %); refused: 4 (nothing listens, or a firewall rejects: sshd, backend port);…
 INSTANCE  STATE         LAST ms  P50 ms  P99 ms  MAX ms  LOSS             RECENT
 0         answered        20.10   20.10   21.00   21.00    0%               ▂▂▂▂
 1         answered        19.10   19.10   30.00   30.00    0%               ▂▂▃▂
@@ -133,7 +133,7 @@ fn a_wide_terminal_has_all_columns() {
         &six(size(140, 10)),
         "\
 vmssh probe prod-rg/web  0:04  4 of 6 answer  3 bad  22 sent
-3 of 6 endpoints answered; answered in part: 2; refused: 4 (nothing listens, or a firewall rejects: sshd, backend port); timed out: 3 (stop…
+3 of 6 endpoints answered; answered in part: 2 (1 of 4 lost, 95 % sure of 5 to 70 %); refused: 4 (nothing listens, or a firewall rejects: s…
 INSTANCE  NAME   ENDPOINT        STATE         LAST ms  P50 ms  P99 ms  MAX ms  LOSS                    RECENT  NOTE
 0         web_0  20.1.2.3:50000  answered        20.10   20.10   21.00   21.00    0%                      ▂▂▂▂  -
 1         web_1  20.1.2.3:50001  answered        19.10   19.10   30.00   30.00    0%                      ▂▂▃▂  -
@@ -343,7 +343,7 @@ fn what_a_remote_says_is_shown_and_not_obeyed() {
     probe(&mut state, 0, [ProbeOutcome::Unreachable(why)]);
     state.settle(Duration::from_secs(1));
     let line = seen(&state)[3].clone();
-    assert!(line.contains(r"日 本 ^[[2J\u{202e} x  20.1.2.3:50000  partly, down"), "{line}");
+    assert!(line.contains(r"日 本 ^[[2J\u{202e} x  20.1.2.3:50000  foreign"), "{line}");
     assert!(line.ends_with("no^Jway^G"), "{line}");
     press(&mut state, "\n");
     state.resize(size(200, 24));
