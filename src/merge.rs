@@ -4,8 +4,8 @@ mod places;
 
 use std::{collections::HashMap, time::Duration};
 
+use jiff::Timestamp;
 use thiserror::Error;
-use time::OffsetDateTime;
 
 pub use places::{Difference, Row, Seen, apart, differences, rows};
 
@@ -24,7 +24,7 @@ pub struct Run {
     /// The scale set's name, where it is one.
     pub scale_set: Option<String>,
     /// When it began, by the wall clock; the first of several.
-    pub started: Option<OffsetDateTime>,
+    pub started: Option<Timestamp>,
     /// How long it took; of several, from the start of the first to the end of the last.
     pub elapsed: Duration,
     /// How it probed; `None` of runs that did so differently.
@@ -128,13 +128,13 @@ fn order(endpoint: &Endpoint) -> impl Ord + use<> {
 }
 
 /// How much later one time is than another; nothing where either is not known.
-fn since(first: Option<OffsetDateTime>, later: Option<OffsetDateTime>) -> Duration {
-    let both = first.zip(later).and_then(|(first, later)| (later - first).try_into().ok());
+fn since(first: Option<Timestamp>, later: Option<Timestamp>) -> Duration {
+    let both = first.zip(later).and_then(|(first, later)| later.duration_since(first).try_into().ok());
     both.unwrap_or_default()
 }
 
 /// What several runs of one place are together.
-fn whole_run(runs: &[Probed], started: Option<OffsetDateTime>) -> Run {
+fn whole_run(runs: &[Probed], started: Option<Timestamp>) -> Run {
     let parts = || runs.iter().map(|probed| &probed.run);
     let end = |run: &Run| since(started, run.started).saturating_add(run.elapsed);
     Run {

@@ -40,7 +40,8 @@ const NOT_IN_GROUND: &[&str] = &[
     "std::net::ToSocketAddrs",
     "std::time::Instant",
     "std::time::SystemTime",
-    "time::OffsetDateTime::now_utc",
+    "jiff::Timestamp::now",
+    "jiff::Zoned::now",
     "directories",
     "futures_util",
     "libc",
@@ -99,8 +100,10 @@ const ONLY: &[(&str, &[&str])] = &[
     ("indicatif", &["report", "cli"]),
     ("csv", &["report"]),
     ("maud", &["report"]),
-    // What time it is where the person is.
-    ("jiff", &["cli"]),
+    // When a run was; what time it is, only where the person is.
+    ("jiff", &["merge", "report", "cli"]),
+    ("jiff::Timestamp::now", &["cli"]),
+    ("jiff::Zoned::now", &["cli"]),
     ("ratatui", &["report"]),
     ("unicode_width", &["report"]),
 ];

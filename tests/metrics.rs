@@ -29,8 +29,8 @@ use ::vmssh::{
     serve::{Listener, Page},
 };
 use exposition::Exposition;
+use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
-use time::OffsetDateTime;
 use vmssh::Surroundings;
 
 /// Far more than anything here takes: only a wait without an end reaches it.
@@ -64,8 +64,8 @@ fn answered(us: u64) -> ProbeOutcome {
     })
 }
 
-fn start() -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap()
+fn start() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
 }
 
 /// The same in both formats.

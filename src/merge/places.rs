@@ -185,7 +185,7 @@ const TOGETHER: Duration = Duration::from_secs(60);
 #[must_use]
 pub fn apart(places: &[Probed]) -> Option<Duration> {
     let runs = || places.iter().map(|place| &place.run);
-    let first = runs().map(|run| run.started?.checked_add(run.elapsed.try_into().ok()?)).min().flatten();
+    let first = runs().map(|run| run.started?.checked_add(run.elapsed).ok()).min().flatten();
     let last = runs().map(|run| run.started).max().flatten();
     Some(since(first, last)).filter(|gap| *gap > TOGETHER)
 }

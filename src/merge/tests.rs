@@ -35,7 +35,7 @@ fn stats(outcomes: &[ProbeOutcome]) -> ProbeStats {
 fn probed(place: &str, at: i64, found: &[(usize, &[ProbeOutcome])]) -> Probed {
     let run = Run {
         place: place.into(),
-        started: Some(OffsetDateTime::from_unix_timestamp(at).unwrap()),
+        started: Some(jiff::Timestamp::from_second(at).unwrap()),
         elapsed: Duration::from_secs(1),
         plan: Some(Plan::default()),
         ..Run::default()
@@ -76,7 +76,7 @@ fn runs_after_each_other_add_up_and_the_last_one_knows_what_lasts() {
         assert_eq!((up.outages.count, up.outages.down_since), (1, None));
         // The second run's outage began a minute after the first run did.
         assert_eq!((down.timed_out, down.outages.down_since), (3, Some(Duration::from_secs(60))));
-        assert_eq!(whole.run.started.unwrap().unix_timestamp(), 1000);
+        assert_eq!(whole.run.started.unwrap().as_second(), 1000);
         assert_eq!(whole.run.elapsed, Duration::from_secs(61));
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use time::OffsetDateTime;
+use jiff::Timestamp;
 
 pub use self::text::Format;
 use self::text::{Family, Kind, Labels, Writer};
@@ -38,7 +38,7 @@ const DELAY_BUCKETS_US: &[u64] = &[50, 100, 250, 500, 1_000, 2_500, 5_000, 10_00
 pub struct Metrics {
     /// Of each endpoint.
     labels: Vec<Labels>,
-    started: OffsetDateTime,
+    started: Timestamp,
     /// Tallies of their own, each behind its own lock: whoever asks for the text holds up the prober for no
     /// longer than it takes to look at one.
     stats: Vec<Mutex<ProbeStats>>,
@@ -115,7 +115,7 @@ impl Snapshot {
 impl Metrics {
     /// Figures of endpoints that nothing is known of yet, of a run that started at this time.
     #[must_use]
-    pub fn new(endpoints: &[Endpoint], scale_set: Option<&str>, started: OffsetDateTime) -> Self {
+    pub fn new(endpoints: &[Endpoint], scale_set: Option<&str>, started: Timestamp) -> Self {
         let labels = |endpoint: &Endpoint| {
             let instance = endpoint.instance.as_ref().map(ToString::to_string);
             Labels::new(&[
@@ -195,7 +195,7 @@ impl Metrics {
     /// A time of the run as seconds since 1970.
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
     fn timestamp(&self, since: Duration) -> f64 {
-        let started = self.started.unix_timestamp_nanos() / 1_000_000;
+        let started = i128::from(self.started.as_millisecond());
         (started + i128::try_from(since.as_millis()).unwrap_or_default()) as f64 / 1e3
     }
 }

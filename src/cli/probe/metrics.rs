@@ -42,7 +42,7 @@ pub(super) fn serve(
     endpoints: &[Endpoint],
     run: &Run,
 ) -> (MetricsWatch, AbortOnDropHandle<()>) {
-    let started = run.started.unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let started = run.started.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let metrics = Arc::new(Metrics::new(endpoints, run.scale_set.as_deref(), started));
     let shared = Arc::clone(&metrics);
     let page = move |accept: &str| {

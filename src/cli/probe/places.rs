@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use time::OffsetDateTime;
+use jiff::Timestamp;
 
 use super::ProbeArgs;
 use crate::{
@@ -94,13 +94,13 @@ impl Begun {
             Count::For(time) => (None, Some(time)),
             Count::Endless => (None, None),
         };
-        let now = OffsetDateTime::now_utc();
+        let now = Timestamp::now();
         let run = Run {
             place: args.places.place(&context.config),
             target: Some(args.target.target.target.to_string()),
             scale_set: map.scale_set.as_ref().map(|set| set.name.clone()),
             // Milliseconds are what a wall clock is good for, and what is read back as it was.
-            started: Some(now.replace_millisecond(now.millisecond()).unwrap_or(now)),
+            started: Some(Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)),
             elapsed: Duration::ZERO,
             plan: Some(Plan { count, duration, interval: options.interval, timeout: options.timeout }),
             shard,

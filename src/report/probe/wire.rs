@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 use thiserror::Error;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{ProbeRow, SCHEMA};
 use crate::{
@@ -53,7 +53,7 @@ impl RunOut {
             target: run.target.clone(),
             scale_set: run.scale_set.clone(),
             // A year of five digits has no such form, and no clock has that.
-            started: run.started.and_then(|at| at.to_offset(time::UtcOffset::UTC).format(&Rfc3339).ok()),
+            started: run.started.map(|at| at.to_string()),
             elapsed_ms: millis(run.elapsed),
             options: run.plan.map(|plan| Options {
                 count: plan.count,
@@ -287,12 +287,12 @@ pub fn place_name(text: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-struct Started(OffsetDateTime);
+struct Started(Timestamp);
 
 impl<'de> Deserialize<'de> for Started {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        OffsetDateTime::parse(&text, &Rfc3339)
+        text.parse()
             .map(Self)
             .map_err(|_| D::Error::custom(format!("\"{text}\" is not a time like 2026-11-25T08:30:00Z")))
     }

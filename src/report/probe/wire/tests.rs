@@ -35,8 +35,7 @@ fn any_probed() -> impl Strategy<Value = Probed> {
     );
     // Milliseconds, as clocks of runs are cut to: from 1970 to 9999.
     let started = prop::option::of(
-        (0..253_402_300_799_000_i64)
-            .prop_map(|ms| OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap()),
+        (0..253_402_300_799_000_i64).prop_map(|ms| Timestamp::from_millisecond(ms).unwrap()),
     );
     let time = || (0..1_u64 << 40).prop_map(Duration::from_millis);
     let plan = (any::<Option<u64>>(), prop::option::of(time()), time(), time())
