@@ -31,7 +31,8 @@ pub fn clean(bytes: &[u8]) -> String {
 /// Cleans text that must stay on one line: messages and names that come from a remote.
 #[must_use]
 pub fn clean_line(text: &str) -> String {
-    clean(text.trim_end().as_bytes()).replace('\n', "^J")
+    let text = clean(text.trim_end().as_bytes());
+    if text.contains('\n') { text.replace('\n', "^J") } else { text }
 }
 
 fn push_clean(text: &mut String, c: char) {

@@ -33,22 +33,42 @@ use crate::{
 /// The name and version of the JSON that this module writes.
 const SCHEMA: &str = "vmssh.probe/1";
 
-/// The statistics of all endpoints, ready to be written.
+/// The statistics of all endpoints, to be written.
 #[derive(Debug, Clone)]
-pub struct ProbeReport {
-    rows: Vec<ProbeRow>,
-    /// What the rows were made of, in the same order.
+pub struct ProbeReport<'a> {
+    rows: Vec<Row<'a>>,
     run: Option<RunOut>,
     /// What all endpoints together say.
     pub verdict: Verdict,
 }
 
-impl ProbeReport {
+/// One endpoint and what is known of it.
+#[derive(Debug, Clone, Copy)]
+struct Row<'a> {
+    endpoint: &'a Endpoint,
+    stats: &'a ProbeStats,
+    state: State,
+    /// Slow among its siblings; `None` where there is nothing to compare.
+    slow: Option<bool>,
+}
+
+impl<'a> Row<'a> {
+    fn new(endpoint: &'a Endpoint, stats: &'a ProbeStats, siblings: Option<Siblings>) -> Self {
+        let slow = siblings.filter(|_| stats.answered > 0).map(|all| all.is_slow(stats));
+        Self { endpoint, stats, state: State::of(stats), slow }
+    }
+
+    fn is_failure(&self) -> bool {
+        self.state != State::Answered || self.slow == Some(true)
+    }
+}
+
+impl<'a> ProbeReport<'a> {
     /// A report on endpoints and the statistics of each, in the same order.
     #[must_use]
-    pub fn new(endpoints: &[Endpoint], stats: &[ProbeStats]) -> Self {
+    pub fn new(endpoints: &'a [Endpoint], stats: &'a [ProbeStats]) -> Self {
         let siblings = Siblings::of(stats);
-        let rows = endpoints.iter().zip(stats).map(|(e, s)| ProbeRow::new(e, s, siblings)).collect();
+        let rows = endpoints.iter().zip(stats).map(|(e, s)| Row::new(e, s, siblings)).collect();
         Self { rows, run: None, verdict: Verdict::of(endpoints, stats) }
     }
 
@@ -62,7 +82,7 @@ impl ProbeReport {
     /// all.
     #[must_use]
     pub fn failures_only(mut self) -> Self {
-        self.rows.retain(|row| row.is_failure);
+        self.rows.retain(Row::is_failure);
         self
     }
 
@@ -75,7 +95,7 @@ impl ProbeReport {
     }
 
     fn document(&self) -> Document<'_> {
-        let endpoints = self.rows.iter().map(|row| Exact { row, exact: &row.exact });
+        let endpoints = self.rows.iter().map(|row| Exact { row: row.into(), exact: row.stats });
         Document {
             schema: SCHEMA,
             run: self.run.as_ref(),
@@ -89,7 +109,8 @@ impl ProbeReport {
     /// # Errors
     /// When it can't be written.
     pub fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
-        flat::write_csv(out, &self.rows)
+        let rows: Vec<_> = self.rows.iter().map(ProbeRow::from).collect();
+        flat::write_csv(out, &rows)
     }
 }
 
@@ -136,14 +157,6 @@ struct ProbeRow {
     outages: OutageRow,
     service: ServiceRow,
     error: Option<String>,
-    #[serde(skip)]
-    label: String,
-    #[serde(skip)]
-    endpoint: String,
-    #[serde(skip)]
-    is_failure: bool,
-    #[serde(skip)]
-    exact: ProbeStats,
 }
 
 /// Where a figure lies with a confidence of 95 %.
@@ -237,10 +250,9 @@ fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 
-impl ProbeRow {
-    fn new(endpoint: &Endpoint, stats: &ProbeStats, siblings: Option<Siblings>) -> Self {
-        let slow = siblings.filter(|_| stats.answered > 0).map(|all| all.is_slow(stats));
-        let state = State::of(stats);
+impl From<&Row<'_>> for ProbeRow {
+    fn from(row: &Row<'_>) -> Self {
+        let Row { endpoint, stats, state, slow } = *row;
         Self {
             instance: endpoint.instance.clone(),
             name: endpoint.name.clone(),
@@ -267,10 +279,6 @@ impl ProbeRow {
             outages: (&stats.outages).into(),
             service: (&stats.service).into(),
             error: stats.error.as_deref().map(clean_line),
-            label: endpoint.instance.as_ref().map_or_else(String::new, ToString::to_string),
-            endpoint: endpoint.to_string(),
-            is_failure: state != State::Answered || slow == Some(true),
-            exact: stats.clone(),
         }
     }
 }
@@ -284,7 +292,8 @@ mod tests {
     use super::*;
     use crate::event::{Answer, ProbeOutcome, ProbeSample};
 
-    fn report() -> ProbeReport {
+    /// Endpoints and statistics of all kinds.
+    fn probed() -> (Vec<Endpoint>, Vec<ProbeStats>) {
         let answered = |us: u64, retransmitted| {
             let answer = Answer::kernel(Duration::from_micros(us));
             ProbeOutcome::Answered(Answer { retransmitted, ..answer })
@@ -309,12 +318,13 @@ mod tests {
                 stats[index].record(&ProbeSample::of(outcome));
             }
         }
-        ProbeReport::new(&endpoints, &stats)
+        (endpoints, stats)
     }
 
-    fn written(write: impl FnOnce(&ProbeReport, &mut dyn Write) -> io::Result<()>) -> String {
+    fn written(write: impl FnOnce(&ProbeReport<'_>, &mut dyn Write) -> io::Result<()>) -> String {
         let mut out = Vec::new();
-        write(&report(), &mut out).unwrap();
+        let (endpoints, stats) = probed();
+        write(&ProbeReport::new(&endpoints, &stats), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -335,7 +345,7 @@ INSTANCE  ENDPOINT        STATE         ANSWERED  LOSS      P50      P90      MA
 
     #[test]
     fn the_json_has_the_fields_that_scripts_rely_on() {
-        let json: Value = serde_json::from_str(&written(ProbeReport::write_json)).unwrap();
+        let json: Value = serde_json::from_str(&written(|report, out| report.write_json(out))).unwrap();
         assert_eq!(json["schema"], "vmssh.probe/1");
         let [first, second, third] = [0, 1, 2].map(|k| &json["endpoints"][k]);
         assert_eq!(first["instance"], "0");
@@ -351,7 +361,7 @@ INSTANCE  ENDPOINT        STATE         ANSWERED  LOSS      P50      P90      MA
 
     #[test]
     fn csv_has_the_fields_of_the_json() {
-        let csv = written(ProbeReport::write_csv);
+        let csv = written(|report, out| report.write_csv(out));
         let [header, first] =
             [0, 1].map(|line| csv.lines().nth(line).unwrap().split(',').collect::<Vec<_>>());
         let field = |name| first[header.iter().position(|column| *column == name).unwrap()];
@@ -375,8 +385,10 @@ INSTANCE  ENDPOINT        STATE         ANSWERED  LOSS      P50      P90      MA
 
     #[test]
     fn only_failures_are_shown_where_asked_for_and_the_verdict_stays() {
-        let mut report = report();
-        report.rows[1].is_failure = false;
+        let (endpoints, mut stats) = probed();
+        stats[1] = ProbeStats::default();
+        stats[1].record(&ProbeSample::of(ProbeOutcome::Answered(Answer::kernel(Duration::from_millis(1)))));
+        let report = ProbeReport::new(&endpoints, &stats);
         let verdict = report.verdict.clone();
         let report = report.failures_only();
         assert_eq!((report.rows.len(), report.verdict), (2, verdict));

@@ -12,39 +12,43 @@ use super::{
 use crate::{
     clean::clean_line,
     merge::{Difference, Probed, Row, apart, differences, rows},
+    natmap::Endpoint,
     report::{flat, json, table},
-    stats::State,
+    stats::{ProbeStats, State},
 };
 
 /// What runs put together say.
 #[derive(Debug)]
 pub struct PlacesReport {
     places: Vec<Probed>,
-    reports: Vec<ProbeReport>,
+    /// The endpoints and statistics of each place, apart.
+    parts: Vec<(Vec<Endpoint>, Vec<ProbeStats>)>,
 }
 
 impl PlacesReport {
     /// A report on runs, one of each place.
     #[must_use]
     pub fn new(places: Vec<Probed>) -> Self {
-        let report = |probed: &Probed| {
-            let (endpoints, stats): (Vec<_>, Vec<_>) = probed.endpoints.iter().cloned().unzip();
-            ProbeReport::new(&endpoints, &stats).with_run(&probed.run)
-        };
-        let reports = places.iter().map(report).collect();
-        Self { places, reports }
+        let parts = places.iter().map(|probed| probed.endpoints.iter().cloned().unzip()).collect();
+        Self { places, parts }
+    }
+
+    /// A report for each place.
+    fn reports(&self) -> impl Iterator<Item = ProbeReport<'_>> {
+        let both = self.places.iter().zip(&self.parts);
+        both.map(|(probed, (endpoints, stats))| ProbeReport::new(endpoints, stats).with_run(&probed.run))
     }
 
     /// True where every endpoint answered every place that probed it.
     #[must_use]
     pub fn all_reachable(&self) -> bool {
-        self.reports.iter().all(|report| report.verdict.all_reachable())
+        self.reports().all(|report| report.verdict.all_reachable())
     }
 
     /// True where no place could send a probe because no name has an address.
     #[must_use]
     pub fn none_resolved(&self) -> bool {
-        self.reports.iter().all(|report| report.verdict.none_resolved())
+        self.reports().all(|report| report.verdict.none_resolved())
     }
 
     /// Writes what there is to know of each endpoint: of one place the table of `vmssh probe`; of several a row
@@ -53,8 +57,8 @@ impl PlacesReport {
     /// # Errors
     /// When it can't be written.
     pub fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {
-        if let [report] = self.reports.as_slice() {
-            return report.write_table(out, Columns::Usual);
+        if let [(endpoints, stats)] = self.parts.as_slice() {
+            return ProbeReport::new(endpoints, stats).write_table(out, Columns::Usual);
         }
         let rows = rows(&self.places);
         self.write_rows(out, &rows)?;
@@ -67,7 +71,7 @@ impl PlacesReport {
             let minutes = gap.as_secs().div_ceil(60);
             writeln!(out, "the runs are {minutes} min apart: what differs may have changed meanwhile")?;
         }
-        for (probed, report) in self.places.iter().zip(&self.reports) {
+        for (probed, report) in self.places.iter().zip(self.reports()) {
             writeln!(out, "{}", clean_line(&format!("{}: {}", probed.run.place, report.verdict)))?;
         }
         Ok(())
@@ -106,9 +110,10 @@ impl PlacesReport {
     pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
         let rows = rows(&self.places);
         let differences = differences(&self.places, &rows);
+        let reports: Vec<_> = self.reports().collect();
         let document = Document {
             schema: MERGED,
-            places: self.reports.iter().map(ProbeReport::document).collect(),
+            places: reports.iter().map(ProbeReport::document).collect(),
             differences: differences.iter().map(DifferenceOut::new).collect(),
             apart_ms: apart(&self.places).and_then(|gap| u64::try_from(gap.as_millis()).ok()),
         };
@@ -120,10 +125,11 @@ impl PlacesReport {
     /// # Errors
     /// When it can't be written.
     pub fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
-        let both = self.places.iter().zip(&self.reports);
+        let both = self.places.iter().zip(self.reports());
         let rows: Vec<_> = both
             .flat_map(|(probed, report)| {
-                report.rows.iter().map(|row| PlacedRow { place: &probed.run.place, row })
+                let rows: Vec<_> = report.rows.iter().map(ProbeRow::from).collect();
+                rows.into_iter().map(|row| PlacedRow { place: &probed.run.place, row })
             })
             .collect();
         flat::write_csv(out, &rows)
@@ -163,7 +169,7 @@ impl<'a> DifferenceOut<'a> {
 struct PlacedRow<'a> {
     place: &'a str,
     #[serde(flatten)]
-    row: &'a ProbeRow,
+    row: ProbeRow,
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 use std::io::{self, Write};
 
-use super::{ProbeReport, ProbeRow};
+use super::{ProbeReport, Row};
 use crate::{
     clean::clean_line,
     report::table::{self, Column, number, text},
-    stats::{Buckets, Histogram},
+    stats::{Buckets, Histogram, RttSummary, ServiceStats, loss_interval_pct},
 };
 
 /// Which columns a table has.
@@ -21,14 +21,14 @@ const MOST_HISTOGRAMS: usize = 8;
 /// The longest bar, in characters.
 const BAR: u64 = 40;
 
-impl ProbeReport {
+impl ProbeReport<'_> {
     /// Writes a table, and the verdict on its last lines.
     ///
     /// # Errors
     /// When it can't be written.
     pub fn write_table(&self, out: &mut dyn Write, columns: Columns) -> io::Result<()> {
-        let asked = self.rows.iter().any(|row| row.service.asked() > 0);
-        let named = self.rows.iter().any(|row| row.name.is_some());
+        let asked = self.rows.iter().any(|row| row.stats.service.asked() > 0);
+        let named = self.rows.iter().any(|row| row.endpoint.name.is_some());
         let shown = || {
             TABLE.iter().filter(|column| match column.when {
                 When::Always => true,
@@ -39,7 +39,7 @@ impl ProbeReport {
             })
         };
         let headers: Vec<Column> = shown().map(|column| column.column).collect();
-        let cells = |row: &ProbeRow| shown().map(|column| clean_line(&(column.cell)(row))).collect();
+        let cells = |row: &Row<'_>| shown().map(|column| (column.cell)(row)).collect();
         table::write(out, &headers, self.rows.iter().map(cells))?;
         self.verdict.lines().iter().try_for_each(|line| writeln!(out, "{}", clean_line(line)))
     }
@@ -52,12 +52,13 @@ impl ProbeReport {
     pub fn write_histogram(&self, out: &mut dyn Write, buckets: &Buckets) -> io::Result<()> {
         if (2..=MOST_HISTOGRAMS).contains(&self.rows.len()) {
             for row in &self.rows {
-                let name = if row.label.is_empty() { &row.endpoint } else { &row.label };
-                write_one(out, &clean_line(name), row.exact.rtts.histogram(), buckets)?;
+                let name = row.endpoint.instance.as_ref().map(|instance| clean_line(instance.as_str()));
+                let name = name.unwrap_or_else(|| endpoint(row));
+                write_one(out, &name, row.stats.rtts.histogram(), buckets)?;
             }
         }
         let mut all = Histogram::default();
-        self.rows.iter().for_each(|row| all.merge(row.exact.rtts.histogram()));
+        self.rows.iter().for_each(|row| all.merge(row.stats.rtts.histogram()));
         write_one(out, "all", &all, buckets)
     }
 }
@@ -82,7 +83,8 @@ fn micros(us: u64) -> String {
 struct TableColumn {
     column: Column,
     when: When,
-    cell: fn(&ProbeRow) -> String,
+    /// What it shows of a row: clean, where it comes from elsewhere.
+    cell: fn(&Row<'_>) -> String,
 }
 
 /// When it is shown.
@@ -93,102 +95,120 @@ enum When {
     Wide,
 }
 
-const fn always(column: Column, cell: fn(&ProbeRow) -> String) -> TableColumn {
+const fn always(column: Column, cell: fn(&Row<'_>) -> String) -> TableColumn {
     TableColumn { column, when: When::Always, cell }
 }
 
-const fn wide(column: Column, cell: fn(&ProbeRow) -> String) -> TableColumn {
+const fn wide(column: Column, cell: fn(&Row<'_>) -> String) -> TableColumn {
     TableColumn { column, when: When::Wide, cell }
 }
 
+/// A column of a percentile.
+const fn percentile<const PERCENT: u64>(header: &'static str, when: When) -> TableColumn {
+    let cell = |row: &Row<'_>| milliseconds(row.stats.rtts.percentile_ms(PERCENT));
+    TableColumn { column: number(header), when, cell }
+}
+
 const TABLE: &[TableColumn] = &[
-    always(text("INSTANCE"), |row| row.label.clone()),
-    TableColumn { column: text("NAME"), when: When::Named, cell: |row| row.name.clone().unwrap_or_default() },
-    always(text("ENDPOINT"), |row| row.endpoint.clone()),
-    wide(text("DIALLED"), |row| row.dialled.clone().unwrap_or_default()),
-    always(text("STATE"), |row| row.state.clone()),
-    always(number("ANSWERED"), |row| {
-        if row.sent > 0 { format!("{}/{}", row.answered, row.sent) } else { String::new() }
+    always(text("INSTANCE"), |row| {
+        row.endpoint.instance.as_ref().map_or_else(String::new, |instance| clean_line(instance.as_str()))
     }),
-    always(number("LOSS"), |row| row.loss_pct.map_or_else(String::new, |pct| format!("{}%", percent(pct)))),
+    TableColumn {
+        column: text("NAME"),
+        when: When::Named,
+        cell: |row| row.endpoint.name.as_deref().map_or_else(String::new, clean_line),
+    },
+    always(text("ENDPOINT"), endpoint),
+    wide(text("DIALLED"), |row| row.stats.address.map_or_else(String::new, |address| address.to_string())),
+    always(text("STATE"), |row| row.state.to_string()),
+    always(number("ANSWERED"), |row| match row.stats.sent() {
+        0 => String::new(),
+        sent => format!("{}/{sent}", row.stats.answered),
+    }),
+    always(number("LOSS"), |row| {
+        row.stats.loss_pct().map_or_else(String::new, |pct| format!("{}%", percent(pct)))
+    }),
     wide(number("95% SURE"), |row| {
-        let both = row.loss_95_pct.low.zip(row.loss_95_pct.high);
-        both.map_or_else(String::new, |(low, high)| format!("{low:.0}-{high:.0}%"))
+        loss_interval_pct(row.stats.lost(), row.stats.sent())
+            .map_or_else(String::new, |(low, high)| format!("{low:.0}-{high:.0}%"))
     }),
-    wide(number("MIN"), |row| milliseconds(row.rtt_ms.min)),
-    wide(number("MEAN"), |row| milliseconds(row.rtt_ms.mean)),
-    always(number("P50"), |row| milliseconds(row.rtt_ms.p50)),
-    always(number("P90"), |row| milliseconds(row.rtt_ms.p90)),
-    wide(number("P99"), |row| milliseconds(row.rtt_ms.p99)),
-    always(number("MAX"), |row| milliseconds(row.rtt_ms.max)),
-    wide(number("STDDEV"), |row| milliseconds(row.rtt_ms.stddev)),
-    wide(number("JITTER"), |row| milliseconds(row.jitter_ms)),
-    wide(text("CLOCK"), |row| row.clock.map_or_else(String::new, |clock| clock.to_string())),
-    wide(number("OWN DELAY"), |row| milliseconds(row.own_delay_ms)),
-    wide(number("RESENT"), |row| row.retransmitted.to_string()),
-    wide(number("OUTAGES"), |row| row.outages.count.to_string()),
-    wide(number("LONGEST"), |row| {
-        if row.outages.count > 0 { format!("{:.1} s", row.outages.longest_ms / 1e3) } else { String::new() }
+    wide(number("MIN"), |row| summed(row, |rtt| Some(rtt.min_ms))),
+    wide(number("MEAN"), |row| summed(row, |rtt| Some(rtt.mean_ms))),
+    percentile::<50>("P50", When::Always),
+    percentile::<90>("P90", When::Always),
+    percentile::<99>("P99", When::Wide),
+    always(number("MAX"), |row| summed(row, |rtt| Some(rtt.max_ms))),
+    wide(number("STDDEV"), |row| summed(row, |rtt| rtt.stddev_ms)),
+    wide(number("JITTER"), |row| milliseconds(row.stats.jitter_ms())),
+    wide(text("CLOCK"), |row| row.stats.clock.map_or_else(String::new, |clock| clock.to_string())),
+    wide(number("OWN DELAY"), |row| milliseconds(row.stats.own_delay_ms())),
+    wide(number("RESENT"), |row| row.stats.retransmitted.to_string()),
+    wide(number("OUTAGES"), |row| row.stats.outages.count.to_string()),
+    wide(number("LONGEST"), |row| match row.stats.outages.count {
+        0 => String::new(),
+        _ => format!("{:.1} s", row.stats.outages.longest.as_secs_f64()),
     }),
-    TableColumn { column: text("SERVICE"), when: When::Asked, cell: ProbeRow::service },
-    TableColumn { column: number("AFTER"), when: When::Asked, cell: |row| milliseconds(row.service.p50_ms) },
-    always(text("NOTE"), ProbeRow::note),
+    TableColumn { column: text("SERVICE"), when: When::Asked, cell: |row| service(&row.stats.service) },
+    TableColumn {
+        column: number("AFTER"),
+        when: When::Asked,
+        cell: |row| milliseconds(row.stats.service.times.percentile_ms(50)),
+    },
+    always(text("NOTE"), note),
 ];
 
-impl super::ServiceRow {
-    fn asked(&self) -> u64 {
-        self.answered + self.foreign + self.closed + self.silent
+/// A figure of the round-trip times.
+fn summed(row: &Row<'_>, figure: impl FnOnce(RttSummary) -> Option<f64>) -> String {
+    milliseconds(row.stats.rtt().and_then(figure))
+}
+
+fn endpoint(row: &Row<'_>) -> String {
+    clean_line(&row.endpoint.to_string())
+}
+
+/// What the service said, else how it did not.
+fn service(service: &ServiceStats) -> String {
+    match service.asked() {
+        0 => String::new(),
+        asked if asked == service.silent => "silent".into(),
+        asked if asked == service.closed => "closed".into(),
+        _ => service.said.as_deref().map_or_else(|| "silent or closed".into(), clean_line),
     }
 }
 
-impl ProbeRow {
-    /// What the service said, else how it did not.
-    fn service(&self) -> String {
-        let service = &self.service;
-        match service.asked() {
-            0 => String::new(),
-            asked if asked == service.silent => "silent".into(),
-            asked if asked == service.closed => "closed".into(),
-            _ => service.said.clone().unwrap_or_else(|| "silent or closed".into()),
-        }
+/// What the numbers of the row do not say.
+fn note(row: &Row<'_>) -> String {
+    let (stats, mut notes) = (row.stats, Vec::new());
+    if row.slow == Some(true) {
+        notes.push("slow".to_string());
     }
-
-    /// What the numbers of the row do not say.
-    fn note(&self) -> String {
-        let mut notes = Vec::new();
-        if self.slow == Some(true) {
-            notes.push("slow".to_string());
-        }
-        if self.retransmitted > 0 {
-            notes.push(format!("{} needed a second SYN", self.retransmitted));
-        }
-        if self.answered == 0 && self.timed_out > 0 && self.unanswered_syns > 0 {
-            notes.push(format!("{} SYNs unanswered", self.unanswered_syns));
-        }
-        // Where all went one way the state has said so.
-        let counts = |of: &[(u64, &str)]| {
-            of.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>()
-        };
-        if self.answered > 0 {
-            notes.extend(counts(&[
-                (self.refused, "refused"),
-                (self.timed_out, "timed out"),
-                (self.unreachable, "unreachable"),
-            ]));
-        }
-        if self.service.answered > 0 {
-            notes.extend(counts(&[
-                (self.service.foreign, "answered by another service"),
-                (self.service.closed, "closed"),
-                (self.service.silent, "silent"),
-            ]));
-        }
-        if self.not_sent > 0 {
-            notes.push(format!("{} not sent", self.not_sent));
-        }
-        notes.extend(self.error.clone());
-        notes.join(", ")
+    if stats.retransmitted > 0 {
+        notes.push(format!("{} needed a second SYN", stats.retransmitted));
     }
+    if stats.answered == 0 && stats.timed_out > 0 && stats.unanswered_syns > 0 {
+        notes.push(format!("{} SYNs unanswered", stats.unanswered_syns));
+    }
+    let counts = |of: &[(u64, &str)]| {
+        of.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>()
+    };
+    // Where all went one way the state has said so.
+    if stats.answered > 0 {
+        notes.extend(counts(&[
+            (stats.refused, "refused"),
+            (stats.timed_out, "timed out"),
+            (stats.unreachable, "unreachable"),
+        ]));
+    }
+    if stats.service.answered > 0 {
+        notes.extend(counts(&[
+            (stats.service.foreign, "answered by another service"),
+            (stats.service.closed, "closed"),
+            (stats.service.silent, "silent"),
+        ]));
+    }
+    notes.extend(counts(&[(stats.not_sent, "not sent")]));
+    notes.extend(stats.error.as_deref().map(clean_line));
+    notes.join(", ")
 }
 
 /// Two places: a hundredth of a millisecond is about what a network repeats.

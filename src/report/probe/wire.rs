@@ -74,7 +74,7 @@ fn millis(time: Duration) -> u64 {
 #[derive(Serialize)]
 pub(super) struct Exact<'a> {
     #[serde(flatten)]
-    pub(super) row: &'a ProbeRow,
+    pub(super) row: ProbeRow,
     pub(super) exact: &'a ProbeStats,
 }
 
