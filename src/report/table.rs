@@ -58,10 +58,10 @@ pub fn write_named(
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> io::Result<()> {
     let headers = columns.iter().map(|(header, _)| header.clone()).collect();
-    let filled = |row: Vec<String>| -> Vec<String> {
-        row.into_iter().map(|cell| if cell.is_empty() { "-".into() } else { cell }).collect()
-    };
-    let lines: Vec<Vec<String>> = std::iter::once(headers).chain(rows.into_iter().map(filled)).collect();
+    let mut lines: Vec<Vec<String>> = std::iter::once(headers).chain(rows).collect();
+    for cell in lines.iter_mut().flatten().filter(|cell| cell.is_empty()) {
+        cell.push('-');
+    }
     let mut widths = vec![0; columns.len()];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
@@ -76,10 +76,10 @@ fn write_line(out: &mut dyn Write, cells: &[String], columns: &[Named], widths: 
     for ((cell, (_, numeric)), width) in cells.iter().zip(columns).zip(widths) {
         let blanks = width.saturating_sub(cell.width());
         let (before, behind) = if *numeric { (blanks, 0) } else { (0, blanks) };
-        line.extend(std::iter::repeat_n(' ', before));
+        line.push_str(&" ".repeat(before));
         line.push_str(cell);
         // Two between columns.
-        line.extend(std::iter::repeat_n(' ', behind + 2));
+        line.push_str(&" ".repeat(behind + 2));
     }
     writeln!(out, "{}", line.trim_end())
 }

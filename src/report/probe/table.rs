@@ -29,17 +29,16 @@ impl ProbeReport<'_> {
     pub fn write_table(&self, out: &mut dyn Write, columns: Columns) -> io::Result<()> {
         let asked = self.rows.iter().any(|row| row.stats.service.asked() > 0);
         let named = self.rows.iter().any(|row| row.endpoint.name.is_some());
-        let shown = || {
-            TABLE.iter().filter(|column| match column.when {
-                When::Always => true,
-                // Without names the column would be all blanks, and so would the others.
-                When::Named => named,
-                When::Asked => asked,
-                When::Wide => columns == Columns::Wide,
-            })
+        let is_shown = |column: &&TableColumn| match column.when {
+            When::Always => true,
+            // Without names the column would be all blanks, and so would the others.
+            When::Named => named,
+            When::Asked => asked,
+            When::Wide => columns == Columns::Wide,
         };
-        let headers: Vec<Column> = shown().map(|column| column.column).collect();
-        let cells = |row: &Row<'_>| shown().map(|column| (column.cell)(row)).collect();
+        let shown: Vec<_> = TABLE.iter().filter(is_shown).collect();
+        let headers: Vec<Column> = shown.iter().map(|column| column.column).collect();
+        let cells = |row: &Row<'_>| shown.iter().map(|column| (column.cell)(row)).collect();
         table::write(out, &headers, self.rows.iter().map(cells))?;
         self.verdict.lines().iter().try_for_each(|line| writeln!(out, "{}", clean_line(line)))
     }
