@@ -367,9 +367,10 @@ fn an_instance_without_an_address_has_an_outcome_too() {
     let ran = here.run(&["exec", &file, "-o", "jsonl", "--", "true"]).expect_status(1);
     let outcomes = outcomes(&ran);
     assert_eq!(outcomes["1"], ("error".into(), Some("resolve".into()), None));
-    let probe = here.run(&["probe", &file, "-n", "1", "-w", "0", "-o", "jsonl"]).expect_status(1);
-    assert_eq!(probe.json_lines()[1]["not_resolved"], 1);
-    assert_eq!(probe.json_lines()[1]["address"], serde_json::Value::Null);
+    let probe = here.run(&["probe", &file, "-n", "1", "-w", "0", "-o", "json"]).expect_status(1);
+    let document: serde_json::Value = serde_json::from_str(&probe.stdout).unwrap();
+    assert_eq!(document["endpoints"][1]["not_resolved"], 1);
+    assert_eq!(document["endpoints"][1]["address"], serde_json::Value::Null);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     num::NonZeroU32,
-    sync::mpsc as commands,
+    sync::{Arc, mpsc as commands},
     thread,
     time::{Duration, Instant},
 };
@@ -168,13 +168,15 @@ pub async fn probe(
 ) -> io::Result<()> {
     let began = Instant::now();
     let sockets = Sockets::new(began, options.depth, options.source)?;
-    let waker = Waker::new(sockets.registry(), WAKER)?;
+    let waker = Arc::new(Waker::new(sockets.registry(), WAKER)?);
     let run = Run::new(sockets, options, endpoints.len(), descriptors::raise(endpoints.len()));
     let (orders, taken) = commands::channel();
-    let prober = Prober { orders, waker };
+    let prober = Prober { orders, waker: waker.clone() };
     let (over, ended) = oneshot::channel();
     let outlet = events.clone();
     let work = move || {
+        // A waker that goes takes its last call with it: it must outlive the wait that it ends.
+        let _waker = waker;
         // The receiver is gone where the future is.
         let _ = over.send(serve(run, &taken, &outlet));
     };
@@ -203,7 +205,7 @@ enum Order {
 /// The thread's other end.
 struct Prober {
     orders: commands::Sender<Order>,
-    waker: Waker,
+    waker: Arc<Waker>,
 }
 
 impl Prober {

@@ -59,7 +59,7 @@ pub fn write_named(
 ) -> io::Result<()> {
     let headers = columns.iter().map(|(header, _)| header.clone()).collect();
     let mut lines: Vec<Vec<String>> = std::iter::once(headers).chain(rows).collect();
-    for cell in lines.iter_mut().flatten().filter(|cell| cell.is_empty()) {
+    for cell in lines.iter_mut().skip(1).flatten().filter(|cell| cell.is_empty()) {
         cell.push('-');
     }
     let mut widths = vec![0; columns.len()];

@@ -156,7 +156,7 @@ impl fmt::Display for Remark {
             }
             Self::SlowMachine { delay_ms } => write!(
                 f,
-                "this machine is slow, the path is not: it noticed answers {delay_ms:.2} ms late (median), \
+                "this machine is slow, the path is not: it noticed answers {delay_ms:.1} ms late (median), \
                  the times are the kernel's"
             ),
         }
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(
             remarks(&[ProbeSample::of(ProbeOutcome::Answered(answer))]),
             [
-                "this machine is slow, the path is not: it noticed answers 4.00 ms late (median), the times are the \
+                "this machine is slow, the path is not: it noticed answers 4.0 ms late (median), the times are the \
               kernel's"
             ]
         );
