@@ -174,16 +174,27 @@ impl Terminal {
     /// Returns when the program can't print any more either.
     pub(crate) fn freeze(&self) {
         self.screen.freeze(true);
-        let printed = || std::fs::read_to_string(format!("/proc/{}/io", self.child.id())).unwrap();
-        let mut before = printed();
+        let deadline = Instant::now() + LIMIT;
+        let mut before = self.write_that_waits();
         loop {
             thread::sleep(STILL);
-            let now = printed();
-            if now == before {
+            let now = self.write_that_waits();
+            if now.is_some() && now == before {
                 return;
             }
+            assert!(Instant::now() < deadline, "the program never waits for the terminal");
             before = now;
         }
+    }
+
+    /// The call of one of its threads that waits to write to standard output, as proc(5) has it, with all its
+    /// arguments.
+    fn write_that_waits(&self) -> Option<String> {
+        let writes = format!("{} 0x1 ", libc::SYS_write);
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
+        let calls =
+            threads.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("syscall")).ok());
+        calls.into_iter().find(|call| call.starts_with(&writes))
     }
 
     /// Lets it go on.
