@@ -22,6 +22,7 @@ use crate::{
         resolve::Family,
     },
     stats::Buckets,
+    target::Target,
 };
 
 /// Arguments of `vmssh probe`.
@@ -78,7 +79,7 @@ pub(super) struct WayArgs {
     /// Complete the handshake, which the service sees; at most 10 times in 15s per endpoint
     #[arg(long)]
     full: bool,
-    /// Also wait for what the service says: SSH's identification, or at backend port 3389 RDP's
+    /// Also wait for what the service says: SSH's identification, or RDP's at (backend) port 3389
     #[arg(long)]
     banner: bool,
     /// Probe from this address of this machine
@@ -168,7 +169,10 @@ impl ProbeArgs {
     }
 
     fn depth(&self) -> Depth {
-        let service = if self.instances.backend_port.get() == RDP { Service::Rdp } else { Service::Ssh };
+        // A plain address tells no port of the instance but, where there is none between, its own.
+        let plain = matches!(&self.target.target.target, Target::Range(range) if range.start.get() == RDP && range.end == range.start);
+        let rdp = self.instances.backend_port.get() == RDP || plain;
+        let service = if rdp { Service::Rdp } else { Service::Ssh };
         match (self.way.banner, self.way.full) {
             (true, _) => Depth::Service(service),
             (false, true) => Depth::Full,
@@ -271,7 +275,11 @@ mod tests {
     }
 
     fn options(words: &str) -> ProbeOptions {
-        let words = ["probe", "20.1.2.3:50000"].into_iter().chain(words.split_whitespace());
+        options_of("20.1.2.3:50000", words)
+    }
+
+    fn options_of(target: &str, words: &str) -> ProbeOptions {
+        let words = ["probe", target].into_iter().chain(words.split_whitespace());
         Cli::try_parse_from(words).unwrap().probe.options()
     }
 
@@ -306,6 +314,13 @@ mod tests {
             let options = options(words);
             assert_eq!((options.depth, options.budget.is_some()), (depth, budget), "{words}");
         }
+    }
+
+    #[test]
+    fn a_plain_address_of_a_remote_desktop_is_asked_as_one() {
+        let depth = |target| options_of(target, "--banner").depth;
+        assert_eq!(depth("20.1.2.3:3389"), Depth::Service(Service::Rdp));
+        assert_eq!(depth("20.1.2.3:3389-3390"), Depth::Service(Service::Ssh));
     }
 
     #[test]
