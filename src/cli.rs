@@ -150,7 +150,7 @@ pub fn main() -> ExitCode {
         }
     };
     // One thread does the network's work: a quarter less CPU than several, measured with 100 instances
-    // (scripts/bench), and what may block has threads of its own.
+    // (scripts/bench). Signals are listened to on another, as what is written here may block.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -13,9 +13,10 @@
 mod vmssh;
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     process::{Child, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -109,6 +110,23 @@ fn an_endless_run_ends_with_an_interrupt_and_shows_what_there_is() {
     let ran = Ran::from(child.wait_with_output().unwrap()).expect_status(130);
     // Ten completed handshakes are what sshd bears.
     assert!(ran.stderr.contains("note: at most 10 probes of an endpoint in 15s"), "{}", ran.stderr);
+}
+
+/// A pipe that nobody reads holds up what is written, and no signal.
+#[test]
+fn an_output_that_nobody_takes_does_not_keep_the_program_from_ending() {
+    let (at, limit) = (Surroundings::new(), Instant::now() + Duration::from_secs(30));
+    // Nothing listens there; a thousand rows are more than a pipe takes.
+    let mut child =
+        start(&at, &["probe", "127.0.0.9:25000-25999", "-n", "1", "-w", "0", "-i", "0", "-o", "json"]);
+    // It has begun to write, and listens to signals.
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < limit, "it does not end");
+        interrupt(&child);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]

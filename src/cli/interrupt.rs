@@ -1,6 +1,10 @@
 //! Signals: the first Ctrl-C asks the work to drain, the second to end, the third ends the program. A
 //! termination signal asks it to end, a second one ends it.
 
+use std::{io, thread};
+
+use tokio::runtime::Builder;
+
 use super::{
     context::Context,
     error::{Error, Kind},
@@ -17,12 +21,22 @@ const SIGHUP: u8 = 1;
 /// Likewise, and Ctrl-C where there are none.
 const SIGINT: u8 = 2;
 
-/// Starts listening; the listener ends with the runtime.
+/// Starts listening, on a thread that nothing else works on: an output that nobody takes may hold up all
+/// others. It ends with the program.
 pub(super) fn listen(context: &Context) -> Result<(), Error> {
-    let signals = Termination::listen()
-        .map_err(|error| Error::new(Kind::Other, "can't listen to signals").caused_by(Some(&error)))?;
-    tokio::spawn(step(signals, context.interrupt.clone()));
-    Ok(())
+    let interrupt = context.interrupt.clone();
+    start(interrupt)
+        .map_err(|error| Error::new(Kind::Other, "can't listen to signals").caused_by(Some(&error)))
+}
+
+fn start(interrupt: Interrupt) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let signals = {
+        let _inside = runtime.enter();
+        Termination::listen()?
+    };
+    let listen = move || runtime.block_on(step(signals, interrupt));
+    thread::Builder::new().name("signals".into()).spawn(listen).map(drop)
 }
 
 async fn step(mut signals: Termination, interrupt: Interrupt) {

@@ -23,6 +23,12 @@ macro_rules! port {
             }
         }
 
+        impl From<NonZeroU16> for $name {
+            fn from(port: NonZeroU16) -> Self {
+                Self(port)
+            }
+        }
+
         impl TryFrom<u64> for $name {
             type Error = PortError;
 

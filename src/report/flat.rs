@@ -10,16 +10,26 @@ use crate::clean::clean_line;
 /// Writes rows as CSV (RFC 4180): a column for each field of a row, those of an inner object named
 /// after both (`rtt_ms_min`), empty where there is no value. Text is cleaned: CSV has no escapes.
 pub(super) fn write_csv<R: Serialize>(out: &mut dyn Write, rows: &[R]) -> io::Result<()> {
+    match rows.first() {
+        Some(first) => write_csv_like(out, first, rows),
+        None => Ok(()),
+    }
+}
+
+/// The same with the header of a row like the others, where there may be none.
+pub(super) fn write_csv_like<R: Serialize>(out: &mut dyn Write, like: &R, rows: &[R]) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    for (place, row) in rows.iter().enumerate() {
-        let mut fields = Vec::new();
-        flatten("", serde_json::to_value(row)?, &mut fields);
-        if place == 0 {
-            csv.write_record(fields.iter().map(|(name, _)| name)).map_err(io_error)?;
-        }
-        csv.write_record(fields.iter().map(|(_, value)| value)).map_err(io_error)?;
+    csv.write_record(fields(like)?.iter().map(|(name, _)| name)).map_err(io_error)?;
+    for row in rows {
+        csv.write_record(fields(row)?.iter().map(|(_, value)| value)).map_err(io_error)?;
     }
     csv.flush()
+}
+
+fn fields(row: &impl Serialize) -> io::Result<Vec<(String, String)>> {
+    let mut fields = Vec::new();
+    flatten("", serde_json::to_value(row)?, &mut fields);
+    Ok(fields)
 }
 
 /// The writer's own error: the crate's conversion hides its kind, and a closed pipe is an end.

@@ -8,6 +8,7 @@ mod wire;
 
 use std::{
     io::{self, Write},
+    num::NonZeroU16,
     time::Duration,
 };
 
@@ -110,7 +111,7 @@ impl<'a> ProbeReport<'a> {
     /// When it can't be written.
     pub fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
         let rows: Vec<_> = self.rows.iter().map(ProbeRow::from).collect();
-        flat::write_csv(out, &rows)
+        flat::write_csv_like(out, &ProbeRow::of_nothing(), &rows)
     }
 }
 
@@ -143,6 +144,8 @@ struct ProbeRow {
     loss_95_pct: Interval,
     rtt_ms: RttRow,
     jitter_ms: Option<f64>,
+    /// The median of the times of refusals, by the program's clock.
+    refused_after_ms: Option<f64>,
     /// Answered probes whose SYN was sent again.
     retransmitted: u64,
     /// SYNs that probes which timed out had sent.
@@ -250,6 +253,15 @@ fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 
+impl ProbeRow {
+    /// The row of an endpoint that nothing is known of, for its fields.
+    fn of_nothing() -> Self {
+        let port = NonZeroU16::MIN.into();
+        let endpoint = Endpoint { instance: None, name: None, vm_id: None, host: Host::Unknown, port };
+        Self::from(&Row::new(&endpoint, &ProbeStats::default(), None))
+    }
+}
+
 impl From<&Row<'_>> for ProbeRow {
     fn from(row: &Row<'_>) -> Self {
         let Row { endpoint, stats, state, slow } = *row;
@@ -270,6 +282,7 @@ impl From<&Row<'_>> for ProbeRow {
             loss_95_pct: Interval::of(stats),
             rtt_ms: stats.rtt().map(RttRow::from).unwrap_or_default(),
             jitter_ms: stats.jitter_ms().map(rounded),
+            refused_after_ms: stats.refusals.percentile_ms(50).map(rounded),
             retransmitted: stats.retransmitted,
             unanswered_syns: stats.unanswered_syns,
             clock: stats.clock,
@@ -337,7 +350,7 @@ INSTANCE  ENDPOINT        STATE         ANSWERED  LOSS      P50      P90      MA
 0         20.1.2.3:50000  partly             2/3   33%  1.23 ms  2.23 ms  2.23 ms  1 needed a second SYN, 1 timed out
 -         20.1.2.3:50001  refused            0/3    0%        -        -        -  -
 2         20.1.2.3:50002  not-resolved         -     -        -        -        -  no such name ^[[2J
-0 of 3 endpoints answered; answered in part: 0 (1 of 3 lost, 95 % sure of 6 to 79 %); refused: port 50001 (nothing listens, or a firewall rejects: sshd, backend port); name not resolved: 2
+0 of 3 endpoints answered every time; answered in part: 0 (1 of 3 lost, 95 % sure of 6 to 79 %); refused: port 50001 (nothing listens, or a firewall rejects: sshd, backend port); name not resolved: 2
 1 of 2 answers needed a second SYN (95 % sure of 9.5 to 90.5 %): loss, throttled SYNs or a full accept queue
 "
         );
@@ -391,6 +404,11 @@ INSTANCE  ENDPOINT        STATE         ANSWERED  LOSS      P50      P90      MA
         let report = ProbeReport::new(&endpoints, &stats);
         let verdict = report.verdict.clone();
         let report = report.failures_only();
-        assert_eq!((report.rows.len(), report.verdict), (2, verdict));
+        assert_eq!((report.rows.len(), &report.verdict), (2, &verdict));
+        // Without a row there is still a header.
+        let mut out = Vec::new();
+        ProbeReport::new(&endpoints[1..2], &stats[1..2]).failures_only().write_csv(&mut out).unwrap();
+        let csv = String::from_utf8(out).unwrap();
+        assert!(csv.starts_with("instance,name,address,port,state,") && csv.lines().count() == 1, "{csv}");
     }
 }

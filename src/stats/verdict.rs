@@ -97,7 +97,7 @@ impl Verdict {
             State::Unreachable => {
                 write!(f, "{all} can't be reached{why}: route, VPN or a firewall on the way")
             }
-            State::NotResolved => write!(f, "nothing was probed: the frontend's name was not resolved{why}"),
+            State::NotResolved => write!(f, "nothing was probed: the frontend has no address to dial{why}"),
             State::NotSent => write!(f, "nothing could be sent{why}: this machine's own limits"),
             State::NotProbed => write!(f, "nothing was probed"),
         }
@@ -107,7 +107,9 @@ impl Verdict {
     fn write_groups(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let answered = self.groups.iter().find(|group| group.state == State::Answered);
         let answered = answered.map_or(0, |group| group.count);
-        write!(f, "{answered} of {} endpoints answered", self.endpoints)?;
+        let partly = self.groups.iter().any(|group| group.state == State::Partly);
+        let every_time = if partly { " every time" } else { "" };
+        write!(f, "{answered} of {} endpoints answered{every_time}", self.endpoints)?;
         for group in self.groups.iter().filter(|group| group.state != State::Answered) {
             write!(f, "; {}: {}{}", group.state.words(), group.set, group.loss())?;
             if let Some(look_at) = group.state.look_at() {
@@ -254,7 +256,7 @@ mod tests {
         );
         assert_eq!(
             Verdict::of(&endpoints(2, true), &[mixed, stats(&answered(1), 4)]).to_string(),
-            "1 of 2 endpoints answered; answered in part: 0 (1 of 4 lost, 95 % sure of 5 to 70 %)"
+            "1 of 2 endpoints answered every time; answered in part: 0 (1 of 4 lost, 95 % sure of 5 to 70 %)"
         );
     }
 

@@ -52,7 +52,7 @@ pub(super) struct PaceArgs {
     /// Until stopped (Ctrl-C), which shows the result
     #[arg(short = 't', long, conflicts_with = "count")]
     endless: bool,
-    /// Until each endpoint has answered; with -n at most so many or so long
+    /// Until each endpoint has answered, with no warm-up; with -n at most so many or so long
     #[arg(long)]
     until_up: bool,
     /// Time from one probe of an endpoint to its next; 0 is as fast as it goes

@@ -1,5 +1,6 @@
 use std::{
     io::{self, ErrorKind},
+    net::IpAddr,
     time::Duration,
 };
 
@@ -16,8 +17,7 @@ pub(super) fn judge(error: &io::Error, icmp: Option<IcmpError>, after: Duration)
         // Whatever the system makes of it (of "port unreachable" it makes a refusal): no TCP sends it, so a
         // firewall or a router did.
         _ if icmp.is_some() => turned_away(cause(error)),
-        // A reset is a refusal that came a moment after the answer.
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Some(ProbeOutcome::Refused { after }),
+        ErrorKind::ConnectionRefused => Some(ProbeOutcome::Refused { after }),
         // The system's own limit, shorter than ours.
         ErrorKind::TimedOut => Some(ProbeOutcome::TimedOut { syns: None }),
         // No route here, a neighbour that is not there, or an ICMP error that the system does not show.
@@ -27,6 +27,18 @@ pub(super) fn judge(error: &io::Error, icmp: Option<IcmpError>, after: Duration)
         // A route that prohibits.
         ErrorKind::PermissionDenied => turned_away("administratively prohibited".into()),
         _ => None,
+    }
+}
+
+/// The outcome with what this machine said of itself told apart from what others said: its own firewall, and
+/// its own word that a neighbour is not there, come from its own address.
+pub(super) fn by_whom(outcome: ProbeOutcome, own: Option<IpAddr>) -> ProbeOutcome {
+    match outcome {
+        ProbeOutcome::Unreachable(Unreachable { icmp: Some(icmp), .. }) if own == Some(icmp.sender) => {
+            let error = format!("{}, says this machine", icmp.words());
+            ProbeOutcome::Unreachable(Unreachable { error, icmp: None })
+        }
+        outcome => outcome,
     }
 }
 

@@ -218,6 +218,7 @@ impl<N: Network> Run<N> {
         let limit = now.saturating_add(self.options.timeout);
         let Some(lane) = self.lanes.get_mut(number) else { return };
         lane.probe.flight = Some((now, limit));
+        lane.schedule.started(now);
         self.in_flight += 1;
         match self.network.dial(number, lane.to) {
             Dial::UnderWay if lane.limited => {}

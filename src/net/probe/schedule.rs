@@ -75,6 +75,13 @@ impl Schedule {
         Some(Slot { at, warm_up })
     }
 
+    /// The probe that was last scheduled has started, which may be later than it was due.
+    pub(super) fn started(&mut self, at: Duration) {
+        if let Some(start) = self.budget.as_mut().and_then(|spent| spent.starts.back_mut()) {
+            *start = at;
+        }
+    }
+
     /// The first point of the grid that lies after `at`.
     fn after(&self, at: Duration) -> Duration {
         if self.interval.is_zero() {

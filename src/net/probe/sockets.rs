@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
     Depth,
-    judge::judge,
+    judge::{by_whom, judge},
     run::{Dial, Finished, Network, Ready, Step},
     service::{Conversation, Service},
 };
@@ -130,10 +130,10 @@ impl Network for Sockets {
         let flight = self.flights.get_mut(lane).and_then(Option::take);
         match flight {
             Some(Flight { asking: Some(asking), .. }) => asking.end(ServiceOutcome::Silent),
-            flight => {
-                let syns = flight.and_then(|flight| tcp_info::handshake(&flight.stream));
-                let syns = syns.map(|handshake| handshake.retransmitted + 1);
-                Finished { outcome: ProbeOutcome::TimedOut { syns }, service: None, from: None }
+            Some(flight) => flight.unanswered(),
+            None => {
+                let outcome = ProbeOutcome::TimedOut { syns: None };
+                Finished { outcome, service: None, from: None }
             }
         }
     }
@@ -148,7 +148,7 @@ impl Flight {
         let after = now.saturating_duration_since(self.dialled);
         let answer = if failed { None } else { answer(&self.stream, after) };
         let Some(answer) = answer else {
-            return self.failure(after);
+            return self.failure(depth, after);
         };
         let from = self.stream.local_addr().ok();
         let finished = |outcome| Step::Finished(Finished { outcome, service: None, from });
@@ -162,16 +162,41 @@ impl Flight {
     }
 
     /// Why it was not answered; `None` where nothing has happened, and the wake-up was for nothing.
-    fn failure(&self, after: Duration) -> Option<Step> {
+    fn failure(&self, depth: Depth, after: Duration) -> Option<Step> {
         // What is taken from the queue is no longer told by the socket.
         let (error, icmp) = match error_queue::take(&self.stream) {
             Some(queued) => (queued.error, queued.icmp),
             None => (self.stream.take_error().ok().flatten()?, None),
         };
+        if error.kind() == ErrorKind::ConnectionReset {
+            return Some(Step::Finished(self.reset(depth, after)));
+        }
         Some(match judge(&error, icmp, after) {
-            Some(outcome) => Step::Finished(Finished { outcome, service: None, from: None }),
+            Some(ProbeOutcome::TimedOut { .. }) => Step::Finished(self.unanswered()),
+            Some(outcome) => {
+                let own = self.stream.local_addr().ok().map(|address| address.ip());
+                Step::Finished(Finished { outcome: by_whom(outcome, own), service: None, from: None })
+            }
             None => Step::Failed(error),
         })
+    }
+
+    /// What came of a connection that was reset before anybody looked. A reset in place of the answer is a
+    /// refusal; this one came behind it.
+    fn reset(&self, depth: Depth, after: Duration) -> Finished {
+        let answer =
+            tcp_info::handshake(&self.stream).map_or_else(|| own(after), |kernel| timed(&kernel, after));
+        let service = match depth {
+            Depth::HalfOpen | Depth::Full => None,
+            Depth::Service(_) => Some(ServiceOutcome::Closed { after: Duration::ZERO }),
+        };
+        Finished { outcome: ProbeOutcome::Answered(answer), service, from: None }
+    }
+
+    /// Nothing came back.
+    fn unanswered(&self) -> Finished {
+        let syns = tcp_info::handshake(&self.stream).map(|handshake| handshake.retransmitted + 1);
+        Finished { outcome: ProbeOutcome::TimedOut { syns }, service: None, from: None }
     }
 
     fn ask(&mut self, service: Service, answer: Answer, from: Option<SocketAddr>, now: Instant) -> Step {
@@ -245,12 +270,23 @@ fn is_under_way(error: &io::Error) -> bool {
 
 /// The answer, where there is one, and its time: by the kernel, else by the program's clock.
 fn answer(stream: &TcpStream, elapsed: Duration) -> Option<Answer> {
-    let own = Answer { rtt: Some(elapsed), clock: Clock::Monotonic, elapsed, retransmitted: 0 };
-    let Some(kernel) = tcp_info::handshake(stream) else {
+    match tcp_info::handshake(stream) {
+        Some(kernel) => kernel.answered.then(|| timed(&kernel, elapsed)),
         // Only a socket that is connected has a peer.
-        return stream.peer_addr().ok().map(|_| own);
-    };
-    let Handshake { answered, rtt, retransmitted } = kernel;
-    let known = rtt.is_some() || retransmitted > 0;
-    answered.then_some(if known { Answer { rtt, clock: Clock::Kernel, elapsed, retransmitted } } else { own })
+        None => stream.peer_addr().ok().map(|_| own(elapsed)),
+    }
+}
+
+/// The time of an answer by the kernel, where it knows one.
+fn timed(kernel: &Handshake, elapsed: Duration) -> Answer {
+    let Handshake { rtt, retransmitted, .. } = *kernel;
+    if rtt.is_none() && retransmitted == 0 {
+        return own(elapsed);
+    }
+    Answer { rtt, clock: Clock::Kernel, elapsed, retransmitted }
+}
+
+/// The time of an answer by the program's clock.
+fn own(elapsed: Duration) -> Answer {
+    Answer { rtt: Some(elapsed), clock: Clock::Monotonic, elapsed, retransmitted: 0 }
 }

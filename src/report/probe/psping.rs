@@ -8,7 +8,7 @@ use crate::{
     event::{ProbeEvent, ProbeOutcome, ProbeSample},
     natmap::Endpoint,
     report::watch::ProbeWatch,
-    stats::{Buckets, ProbeStats},
+    stats::{Buckets, ProbeStats, RttSummary},
 };
 
 /// Lines in the form of psping's TCP client mode, for programs that look for them: one for each probe as it
@@ -65,9 +65,17 @@ pub fn write_statistics(
         let peer = stats.address.map_or_else(|| endpoint.to_string(), |address| address.to_string());
         writeln!(out, "\nTCP connect statistics for {}:", clean_line(&peer))?;
         writeln!(out, "  {}", totals(stats))?;
-        let rtt = stats.rtt();
-        let [min, max, mean] = rtt.map_or([0.0; 3], |rtt| [rtt.min_ms, rtt.max_ms, rtt.mean_ms]);
-        writeln!(out, "  Minimum = {min:.2}ms, Maximum = {max:.2}ms, Average = {mean:.2}ms")?;
+        match stats.rtt() {
+            Some(RttSummary { min_ms, max_ms, mean_ms, .. }) => {
+                writeln!(
+                    out,
+                    "  Minimum = {min_ms:.2}ms, Maximum = {max_ms:.2}ms, Average = {mean_ms:.2}ms"
+                )?;
+            }
+            // psping has no such case: it counts the wait for the second SYN.
+            None if stats.answered > 0 => writeln!(out, "  No times known, the SYNs were sent again")?,
+            None => writeln!(out, "  Minimum = 0.00ms, Maximum = 0.00ms, Average = 0.00ms")?,
+        }
         let steps = buckets.map(|buckets| buckets.divide(stats.rtts.histogram())).unwrap_or_default();
         if !steps.is_empty() {
             writeln!(out, "\nLatency\tCount")?;
@@ -97,12 +105,14 @@ fn peer(endpoint: &Endpoint, sample: &ProbeSample) -> String {
 }
 
 /// The time, or in psping's words (Windows has them so) why there is none.
+#[expect(clippy::cast_precision_loss, reason = "times are far below 2^53 microseconds, which is 285 years")]
 fn result(sample: &ProbeSample) -> String {
     match &sample.outcome {
         ProbeOutcome::Answered(answer) => {
             let from = sample.from.map_or_else(String::new, |from| format!("from {from}: "));
             match answer.rtt {
-                Some(rtt) => format!("{from}{:.2}ms", rtt.as_secs_f64() * 1e3),
+                // Of whole microseconds, as the statistics are: else the same time may be rounded to another.
+                Some(rtt) => format!("{from}{:.2}ms", rtt.as_micros() as f64 / 1e3),
                 None => format!("{from}time not known, the SYN was sent again"),
             }
         }

@@ -140,6 +140,7 @@ const TABLE: &[TableColumn] = &[
     wide(number("STDDEV"), |row| summed(row, |rtt| rtt.stddev_ms)),
     wide(number("JITTER"), |row| milliseconds(row.stats.jitter_ms())),
     wide(text("CLOCK"), |row| row.stats.clock.map_or_else(String::new, |clock| clock.to_string())),
+    wide(number("REFUSED IN"), |row| milliseconds(row.stats.refusals.percentile_ms(50))),
     wide(number("OWN DELAY"), |row| milliseconds(row.stats.own_delay_ms())),
     wide(number("RESENT"), |row| row.stats.retransmitted.to_string()),
     wide(number("OUTAGES"), |row| row.stats.outages.count.to_string()),
@@ -171,7 +172,17 @@ fn service(service: &ServiceStats) -> String {
         0 => String::new(),
         asked if asked == service.silent => "silent".into(),
         asked if asked == service.closed => "closed".into(),
-        _ => service.said.as_deref().map_or_else(|| "silent or closed".into(), clean_line),
+        _ => service.said.as_deref().map_or_else(|| "silent or closed".into(), |said| cut(&clean_line(said))),
+    }
+}
+
+/// Identification lines are seldom longer; what is would widen the table for all.
+const SAID: usize = 60;
+
+fn cut(said: &str) -> String {
+    match said.char_indices().nth(SAID) {
+        Some((end, _)) => said.get(..end).unwrap_or(said).to_owned() + "…",
+        None => said.to_owned(),
     }
 }
 

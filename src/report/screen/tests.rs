@@ -101,8 +101,8 @@ fn a_usual_terminal() {
         &six(size(80, 24)),
         "\
 vmssh probe prod-rg/web  0:04  4 of 6 answer  3 bad  22 sent
-3 of 6 endpoints answered; answered in part: 2 (1 of 4 lost, 95 % sure of 5 to
-70 %); refused: 4 (nothing listens, or a firewall rejects: sshd, backend port);…
+3 of 6 endpoints answered every time; answered in part: 2 (1 of 4 lost, 95 %
+sure of 5 to 70 %); refused: 4 (nothing listens, or a firewall rejects: sshd, b…
 INSTANCE  STATE         LAST ms  P50 ms  P99 ms  MAX ms  LOSS             RECENT
 0         answered        20.10   20.10   21.00   21.00    0%               ▂▂▂▂
 1         answered        19.10   19.10   30.00   30.00    0%               ▂▂▃▂
@@ -133,7 +133,7 @@ fn a_wide_terminal_has_all_columns() {
         &six(size(140, 10)),
         "\
 vmssh probe prod-rg/web  0:04  4 of 6 answer  3 bad  22 sent
-3 of 6 endpoints answered; answered in part: 2 (1 of 4 lost, 95 % sure of 5 to 70 %); refused: 4 (nothing listens, or a firewall rejects: s…
+3 of 6 endpoints answered every time; answered in part: 2 (1 of 4 lost, 95 % sure of 5 to 70 %); refused: 4 (nothing listens, or a firewall…
 INSTANCE  NAME   ENDPOINT        STATE         LAST ms  P50 ms  P99 ms  MAX ms  LOSS                    RECENT  NOTE
 0         web_0  20.1.2.3:50000  answered        20.10   20.10   21.00   21.00    0%                      ▂▂▂▂  -
 1         web_1  20.1.2.3:50001  answered        19.10   19.10   30.00   30.00    0%                      ▂▂▃▂  -
@@ -151,7 +151,7 @@ fn a_narrow_terminal_has_what_says_which_and_how() {
         &six(size(40, 10)),
         "\
 prod-rg/web  0:04  4 of 6 answer  3 bad…
-3 of 6 endpoints answered; answered in …
+3 of 6 endpoints answered every time; a…
 INSTANCE  STATE         P50 ms  LOSS
 0         answered       20.10    0%
 1         answered       19.10    0%
