@@ -12,6 +12,7 @@ pub mod inventory;
 pub mod json;
 pub mod map;
 pub mod metrics;
+mod percent;
 pub mod probe;
 pub mod progress;
 pub mod screen;

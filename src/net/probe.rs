@@ -183,7 +183,8 @@ pub async fn probe(
     thread::Builder::new().name("vmssh-probe".into()).spawn(work)?;
     let all = async {
         prober.look_up(endpoints, resolver, began, &events).await;
-        ended.await.unwrap_or(Ok(()))
+        // It says how it ended unless it panicked.
+        ended.await.unwrap_or_else(|_| Err(io::Error::other("the prober's thread broke off")))
     };
     tokio::select! {
         biased;

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Coarse, ProbeStats, Siblings, loss_interval_pct};
+use super::{Coarse, ProbeStats, Siblings, loss_interval_pct, siblings::median};
 use crate::natmap::{Endpoint, display_endpoints};
 
 /// Something that only a look at all endpoints together shows.
@@ -89,7 +89,7 @@ fn on_the_way<'a>(
     // Where services were asked, only those that spoke are known to be the instances.
     let spoken = |stats: &ProbeStats| stats.service.asked() == 0 || stats.service.answered > 0;
     let of_others = all.clone().filter(|(_, stats)| spoken(stats)).filter_map(|(_, s)| s.median_rtt_ms());
-    let others_ms = median(of_others.collect())?;
+    let others_ms = median(&mut of_others.collect::<Vec<_>>())?;
     let soon = |stats: &ProbeStats| {
         let after = match reply {
             Reply::Refusal => stats.refusals.percentile_ms(50),
@@ -98,7 +98,7 @@ fn on_the_way<'a>(
         after.filter(|after| *after < others_ms * NEARER && *after < others_ms - SOONER_MS)
     };
     let found: Vec<_> = all.filter_map(|(endpoint, stats)| Some(((endpoint, stats), soon(stats)?))).collect();
-    let after_ms = median(found.iter().map(|(_, after)| *after).collect())?;
+    let after_ms = median(&mut found.iter().map(|(_, after)| *after).collect::<Vec<_>>())?;
     let set = set_of(&found.into_iter().map(|(one, _)| one).collect::<Vec<_>>());
     Some(Remark::OnTheWay { set, reply, after_ms, others_ms })
 }
@@ -119,12 +119,6 @@ fn slow_machine(stats: &[ProbeStats]) -> Option<Remark> {
 
 fn set_of(found: &[(&Endpoint, &ProbeStats)]) -> String {
     display_endpoints(&found.iter().map(|(endpoint, _)| *endpoint).collect::<Vec<_>>())
-}
-
-/// By nearest rank, as elsewhere: of an even number the lower of the middle two.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len().div_ceil(2).checked_sub(1)?).copied()
 }
 
 /// A part of a sentence.

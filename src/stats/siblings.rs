@@ -51,7 +51,8 @@ fn own_time(stats: &ProbeStats) -> Option<f64> {
     stats.median_rtt_ms().filter(|_| stats.rtt_count() >= MIN_TIMES)
 }
 
-fn median(values: &mut [f64]) -> Option<f64> {
+/// Of the values of several endpoints; `None` of none.
+pub(super) fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     // By nearest rank, as elsewhere: of an even number the lower of the middle two.
     values.get(values.len().div_ceil(2).checked_sub(1)?).copied()

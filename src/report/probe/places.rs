@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::{
     ProbeReport, ProbeRow,
-    table::{Columns, milliseconds, percent},
+    table::{Columns, milliseconds},
     wire::MERGED,
 };
 use crate::{
     clean::clean_line,
     merge::{Difference, Probed, Row, apart, differences, rows},
     natmap::Endpoint,
-    report::{flat, json, table},
+    report::{flat, json, percent::percent, table},
     stats::{ProbeStats, State},
 };
 
@@ -95,7 +95,7 @@ impl PlacesReport {
             for stats in &row.stats {
                 cells.push(milliseconds(stats.and_then(|s| s.median_rtt_ms())));
                 let loss = stats.and_then(|s| s.loss_pct());
-                cells.push(loss.map_or_else(String::new, |pct| format!("{}%", percent(pct))));
+                cells.push(loss.map_or_else(String::new, percent));
                 cells.push(stats.map_or_else(String::new, |s| State::of(s).to_string()));
             }
             cells.iter().map(|cell| clean_line(cell)).collect()

@@ -3,7 +3,10 @@ use std::io::{self, Write};
 use super::{ProbeReport, Row};
 use crate::{
     clean::clean_line,
-    report::table::{self, Column, number, text},
+    report::{
+        percent::percent,
+        table::{self, Column, number, text},
+    },
     stats::{Buckets, Histogram, RttSummary, ServiceStats, loss_interval_pct},
 };
 
@@ -124,9 +127,7 @@ const TABLE: &[TableColumn] = &[
         0 => String::new(),
         sent => format!("{}/{sent}", row.stats.answered),
     }),
-    always(number("LOSS"), |row| {
-        row.stats.loss_pct().map_or_else(String::new, |pct| format!("{}%", percent(pct)))
-    }),
+    always(number("LOSS"), |row| row.stats.loss_pct().map_or_else(String::new, percent)),
     wide(number("95% SURE"), |row| {
         loss_interval_pct(row.stats.lost(), row.stats.sent())
             .map_or_else(String::new, |(low, high)| format!("{low:.0}-{high:.0}%"))
@@ -226,24 +227,9 @@ pub(super) fn milliseconds(ms: Option<f64>) -> String {
     ms.map_or_else(String::new, |ms| format!("{ms:.2} ms"))
 }
 
-/// Whole numbers, but never 0 for some loss nor 100 for not all.
-pub(super) fn percent(pct: f64) -> String {
-    match pct {
-        pct if pct > 0.0 && pct < 1.0 => "<1".into(),
-        pct if pct > 99.0 && pct < 100.0 => ">99".into(),
-        pct => format!("{pct:.0}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loss_is_never_rounded_away() {
-        let shown = [0.0, 0.1, 33.333, 99.9, 100.0].map(percent);
-        assert_eq!(shown, ["0", "<1", "33", ">99", "100"]);
-    }
 
     #[test]
     fn a_histogram_has_a_bar_for_each_step() {

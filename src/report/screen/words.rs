@@ -5,6 +5,7 @@ use std::time::Duration;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::clean::clean_line;
+pub(super) use crate::report::percent::percent;
 
 /// Remote text as one line without anything that moves the cursor.
 pub(super) fn tidy(text: &str) -> String {
@@ -63,15 +64,6 @@ pub(super) fn ms(ms: f64) -> String {
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53 microseconds, which is 285 years")]
 pub(super) fn us(us: u64) -> String {
     ms(us as f64 / 1e3)
-}
-
-/// Whole percents, but never 0 for some nor 100 for not all.
-pub(super) fn percent(pct: f64) -> String {
-    match pct {
-        pct if pct > 0.0 && pct < 1.0 => "<1%".into(),
-        pct if pct > 99.0 && pct < 100.0 => ">99%".into(),
-        pct => format!("{pct:.0}%"),
-    }
 }
 
 /// A time that has passed: `0.4s`, `12s`, `3m05s`, `2h03m`, `4d01h`.
