@@ -17,7 +17,7 @@ use crate::{
         saved::{self, SavedError},
     },
     lab::{Lab, LabOptions},
-    natmap::{BackendPort, Finding, InstanceSet, NatMap, Severity},
+    natmap::{BackendPort, Finding, Instance, InstanceSet, NatMap, Severity},
     resolver::{self, Choice, Wish},
     resource::{ResourceId, Resources},
     target::{ScaleSetTarget, Target},
@@ -177,11 +177,13 @@ pub(super) fn say_findings<'a>(context: &Context, findings: impl IntoIterator<It
 
 /// Says only what may keep this run from the instances that it is for: what is good to know is for `map`.
 pub(super) fn say_warnings(context: &Context, map: &NatMap, set: &InstanceSet) {
-    let chosen = map.restricted_to(set, None).ok();
+    let chosen = |instance: &Instance| set.contains(instance);
+    // Where the set names nobody, any of them may say why.
+    let nobody = !map.instances.iter().any(chosen);
     let concerns = |finding: &&Finding| {
-        let about = &finding.instances;
-        let one_of_them = |map: &NatMap| about.iter().any(|id| map.instance(id).is_some());
-        finding.severity > Severity::Info && (about.is_empty() || chosen.as_ref().is_none_or(one_of_them))
+        let mut about = finding.instances.iter().filter_map(|id| map.instance(id));
+        let concerned = nobody || finding.instances.is_empty() || about.any(chosen);
+        finding.severity > Severity::Info && concerned
     };
     say_findings(context, map.findings.iter().filter(concerns));
 }

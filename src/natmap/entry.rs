@@ -74,6 +74,19 @@ impl Entry {
         self.instance.is_none()
     }
 
+    /// The port to dial for a backend port: where nothing translates, that port itself.
+    #[must_use]
+    pub fn port_to(&self, backend_port: Option<BackendPort>) -> FrontendPort {
+        backend_port.filter(|_| self.via.is_own_address()).map_or(self.port, FrontendPort::from)
+    }
+
+    /// The entry as the way to a backend port.
+    #[must_use]
+    pub fn leading_to(&self, backend_port: Option<BackendPort>) -> Self {
+        let own = backend_port.filter(|_| self.via.is_own_address());
+        Self { port: self.port_to(backend_port), backend_port: own.or(self.backend_port), ..self.clone() }
+    }
+
     /// The name that a reader knows the way by: the rule's, else its pool's.
     #[must_use]
     pub fn rule_name(&self) -> Option<&str> {

@@ -65,6 +65,12 @@ impl PortRange {
         }
     }
 
+    /// How many ports it has.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        usize::from(self.end.get().saturating_sub(self.start.get())) + 1
+    }
+
     /// The ports in order.
     pub fn ports(&self) -> impl Iterator<Item = FrontendPort> + use<> {
         (self.start.get()..=self.end.get()).filter_map(|port| FrontendPort::try_from(u64::from(port)).ok())

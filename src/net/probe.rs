@@ -167,7 +167,7 @@ pub async fn probe(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let began = Instant::now();
-    let sockets = Sockets::new(began, options.depth, options.source)?;
+    let sockets = Sockets::new(began, &options, endpoints.len())?;
     let waker = Arc::new(Waker::new(sockets.registry(), WAKER)?);
     let run = Run::new(sockets, options, endpoints.len(), descriptors::raise(endpoints.len()));
     let (orders, taken) = commands::channel();

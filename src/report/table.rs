@@ -42,7 +42,7 @@ impl From<Column> for Named {
 pub fn write(
     out: &mut dyn Write,
     columns: &[Column],
-    rows: impl IntoIterator<Item = Vec<String>>,
+    rows: impl IntoIterator<Item = impl IntoIterator<Item = String>>,
 ) -> io::Result<()> {
     let columns: Vec<Named> = columns.iter().copied().map(Named::from).collect();
     write_named(out, &columns, rows)
@@ -55,33 +55,69 @@ pub fn write(
 pub fn write_named(
     out: &mut dyn Write,
     columns: &[Named],
-    rows: impl IntoIterator<Item = Vec<String>>,
+    rows: impl IntoIterator<Item = impl IntoIterator<Item = String>>,
 ) -> io::Result<()> {
-    let headers = columns.iter().map(|(header, _)| header.clone()).collect();
-    let mut lines: Vec<Vec<String>> = std::iter::once(headers).chain(rows).collect();
-    for cell in lines.iter_mut().skip(1).flatten().filter(|cell| cell.is_empty()) {
-        cell.push('-');
+    let mut grid = Grid { columns, text: String::new(), ends: Vec::new(), widths: vec![0; columns.len()] };
+    grid.add(columns.iter().map(|(header, _)| header.as_str()));
+    for row in rows {
+        let row = row.into_iter().map(|cell| if cell.is_empty() { "-".into() } else { cell });
+        grid.add(row);
     }
-    let mut widths = vec![0; columns.len()];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.width().max(*width);
-        }
-    }
-    lines.iter().try_for_each(|line| write_line(out, line, columns, &widths))
+    grid.write(out)
 }
 
-fn write_line(out: &mut dyn Write, cells: &[String], columns: &[Named], widths: &[usize]) -> io::Result<()> {
-    let mut line = String::new();
-    for ((cell, (_, numeric)), width) in cells.iter().zip(columns).zip(widths) {
-        let blanks = width.saturating_sub(cell.width());
-        let (before, behind) = if *numeric { (blanks, 0) } else { (0, blanks) };
-        line.push_str(&" ".repeat(before));
-        line.push_str(cell);
-        // Two between columns.
-        line.push_str(&" ".repeat(behind + 2));
+/// All cells of a table, one text behind the other: a thousand rows of a text for each cell cost more than the
+/// probes that they tell of.
+struct Grid<'a> {
+    columns: &'a [Named],
+    text: String,
+    /// Where each cell ends in the text.
+    ends: Vec<usize>,
+    widths: Vec<usize>,
+}
+
+impl Grid<'_> {
+    /// Adds a row. What it lacks of the columns is empty, what it has beyond them is left out.
+    fn add(&mut self, row: impl IntoIterator<Item = impl AsRef<str>>) {
+        let mut row = row.into_iter();
+        for width in &mut self.widths {
+            if let Some(cell) = row.next() {
+                *width = cell.as_ref().width().max(*width);
+                self.text.push_str(cell.as_ref());
+            }
+            self.ends.push(self.text.len());
+        }
     }
-    writeln!(out, "{}", line.trim_end())
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (mut start, mut line) = (0, String::new());
+        for ends in self.ends.chunks(self.columns.len().max(1)) {
+            line.clear();
+            for ((end, (_, numeric)), width) in ends.iter().zip(self.columns).zip(&self.widths) {
+                let cell = self.text.get(start..*end).unwrap_or_default();
+                start = *end;
+                let blanks = width.saturating_sub(cell.width());
+                let (before, behind) = if *numeric { (blanks, 0) } else { (0, blanks) };
+                push_blanks(&mut line, before);
+                line.push_str(cell);
+                // Two between columns.
+                push_blanks(&mut line, behind + 2);
+            }
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// Wider columns are rare.
+const BLANKS: &str = "                                                                ";
+
+fn push_blanks(line: &mut String, mut count: usize) {
+    while count > 0 {
+        let some = BLANKS.get(..count).unwrap_or(BLANKS);
+        line.push_str(some);
+        count -= some.len();
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +133,23 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "NAME       P50  NOTE\nweb    1.50 ms  日本\n-     12.00 ms  -\n"
+        );
+    }
+
+    #[test]
+    fn columns_may_be_wider_than_most() {
+        let mut out = Vec::new();
+        let wide = "x".repeat(200);
+        write(
+            &mut out,
+            &[text("A"), text("B")],
+            [vec![wide.clone(), "1".into()], vec!["y".into(), "2".into()]],
+        )
+        .unwrap();
+        let blanks = |count| " ".repeat(count);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            format!("A{}B\n{wide}  1\ny{}2\n", blanks(201), blanks(201))
         );
     }
 }

@@ -10,7 +10,7 @@ use mio::{Events, Interest, Poll, Registry, Token, net::TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
-    Depth,
+    Depth, ProbeOptions,
     judge::{by_whom, judge},
     run::{Dial, Finished, Network, Ready, Step},
     service::{Conversation, Service},
@@ -57,10 +57,16 @@ struct Asking {
 }
 
 impl Sockets {
-    /// Sockets of a run that began at this time.
-    pub(super) fn new(began: Instant, depth: Depth, source: Option<IpAddr>) -> io::Result<Self> {
-        let events = Events::with_capacity(EVENTS);
-        Ok(Self { poll: Poll::new()?, events, began, depth, source, flights: Vec::new() })
+    /// Sockets of a run that began at this time, with so many lanes.
+    pub(super) fn new(began: Instant, options: &ProbeOptions, lanes: usize) -> io::Result<Self> {
+        Ok(Self {
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS),
+            began,
+            depth: options.depth,
+            source: options.source,
+            flights: Vec::with_capacity(lanes),
+        })
     }
 
     /// For a waker.

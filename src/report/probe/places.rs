@@ -98,7 +98,7 @@ impl PlacesReport {
                 cells.push(loss.map_or_else(String::new, percent));
                 cells.push(stats.map_or_else(String::new, |s| State::of(s).to_string()));
             }
-            cells.iter().map(|cell| clean_line(cell)).collect()
+            cells.iter().map(|cell| clean_line(cell)).collect::<Vec<_>>()
         };
         table::write_named(out, &columns, rows.iter().map(cells))
     }

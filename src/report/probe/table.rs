@@ -41,7 +41,7 @@ impl ProbeReport<'_> {
         };
         let shown: Vec<_> = TABLE.iter().filter(is_shown).collect();
         let headers: Vec<Column> = shown.iter().map(|column| column.column).collect();
-        let cells = |row: &Row<'_>| shown.iter().map(|column| (column.cell)(row)).collect();
+        let cells = |row| shown.iter().map(move |column: &&TableColumn| (column.cell)(row));
         table::write(out, &headers, self.rows.iter().map(cells))?;
         self.verdict.lines().iter().try_for_each(|line| writeln!(out, "{}", clean_line(line)))
     }
