@@ -76,6 +76,12 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+
+    /// The same failure of a server that stands on the way to the one that is meant.
+    #[must_use]
+    pub fn on_the_way(self, server: &impl fmt::Display) -> Self {
+        Self { message: format!("jump host {server}: {}", self.message), ..self }
+    }
 }
 
 /// How a remote command ended.

@@ -8,6 +8,7 @@ mod auth;
 mod channel;
 mod client;
 mod command;
+mod destination;
 mod error;
 pub mod escape;
 mod greeting;
@@ -16,6 +17,7 @@ mod host_key;
 mod identity;
 mod known_hosts;
 mod limit;
+mod login;
 mod password;
 mod person;
 pub mod pty;
@@ -25,13 +27,15 @@ pub mod shell;
 mod stage;
 mod transport;
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, time::Duration};
 
 pub use client::Client;
 pub use command::{RemoteCommand, Stdin};
+pub use destination::Destination;
 pub use error::ClientError;
 pub use host_key::{HostKeyPolicy, KnownKey, NewHostKey};
 pub use known_hosts::KnownHostsFiles;
+pub use login::{Login, LoginOptions, PasswordUse};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use session::Session;
 
@@ -57,37 +61,4 @@ pub trait Prompt: Send + Sync {
     /// Shows a note: a host key that was filed, a server's banner (cleaned; may have several lines).
     /// Must not wait.
     fn note(&self, text: &str);
-}
-
-/// What to do where a server takes a password.
-#[derive(Debug, Clone, Default)]
-pub enum PasswordUse {
-    /// Nothing.
-    #[default]
-    Never,
-    /// Ask for it, once for all instances.
-    Ask,
-    /// Use this one.
-    Given(SecretString),
-}
-
-/// How to sign in and whom to trust.
-#[derive(Debug, Clone)]
-pub struct ClientOptions {
-    /// The user on the instance.
-    pub user: String,
-    /// Key files that were named (`-i`): any trouble with one of them is an error.
-    pub identity_files: Vec<PathBuf>,
-    /// Key files that are used if they are there and usable.
-    pub default_keys: Vec<PathBuf>,
-    /// The agent's socket (on Windows its named pipe).
-    pub agent_socket: Option<PathBuf>,
-    /// Passwords.
-    pub password: PasswordUse,
-    /// New host keys.
-    pub host_keys: HostKeyPolicy,
-    /// Known host keys.
-    pub known_hosts: KnownHostsFiles,
-    /// Most time from the name to the sign-in, without the time that a person takes to answer.
-    pub connect_timeout: Duration,
 }

@@ -45,8 +45,8 @@ use vmssh::{
     event::{Exit, Failure, Stage, Stream},
     net::resolve::{Family, Resolver},
     ssh::{
-        Client, ClientError, ClientOptions, HostKeyPolicy, KnownHostsFiles, NewHostKey, PasswordUse, Prompt,
-        SecretString, Session, Stdin,
+        Client, ClientError, Destination, HostKeyPolicy, KnownHostsFiles, Login, LoginOptions, NewHostKey,
+        PasswordUse, Prompt, SecretString, Session, Stdin,
     },
 };
 
@@ -93,8 +93,8 @@ impl Prompt for Person {
     }
 }
 
-fn options(server: &TestSshd) -> ClientOptions {
-    ClientOptions {
+fn options(server: &TestSshd) -> LoginOptions {
+    LoginOptions {
         user: server.user().into(),
         identity_files: vec![server.key()],
         default_keys: vec![],
@@ -107,9 +107,9 @@ fn options(server: &TestSshd) -> ClientOptions {
 }
 
 /// Options for a server in this process, and the folder of their files.
-fn options_without_keys() -> (ClientOptions, tempfile::TempDir) {
+fn options_without_keys() -> (LoginOptions, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let options = ClientOptions {
+    let options = LoginOptions {
         user: "anybody".into(),
         identity_files: vec![],
         default_keys: vec![],
@@ -146,15 +146,32 @@ async fn serve<H: server::Handler<Error = russh::Error> + Send + 'static>(
     port
 }
 
-async fn client(options: ClientOptions, person: &Arc<Person>) -> Client {
-    Client::new(options, Resolver::new(Family::Any), person.clone()).await.unwrap()
+/// A client that signs in in one way.
+struct Visitor {
+    client: Client,
+    login: Arc<Login>,
+}
+
+impl Visitor {
+    async fn new(options: LoginOptions, person: &Arc<Person>) -> Result<Self, ClientError> {
+        let client = Client::new(Resolver::new(Family::Any), person.clone());
+        Ok(Self { login: client.login(options).await?, client })
+    }
+
+    async fn connect(&self, endpoint: &vmssh::natmap::Endpoint) -> Result<Session, Failure> {
+        self.client.connect(&Destination::direct(endpoint.clone(), self.login.clone())).await
+    }
+}
+
+async fn client(options: LoginOptions, person: &Arc<Person>) -> Visitor {
+    Visitor::new(options, person).await.unwrap()
 }
 
 async fn connect(server: &TestSshd) -> Session {
     client(options(server), &Arc::default()).await.connect(&server.endpoint()).await.unwrap()
 }
 
-async fn try_connect(server: &TestSshd, options: ClientOptions) -> Result<Session, Failure> {
+async fn try_connect(server: &TestSshd, options: LoginOptions) -> Result<Session, Failure> {
     client(options, &Arc::default()).await.connect(&server.endpoint()).await
 }
 

@@ -12,7 +12,7 @@ use super::{
     error::{Error, Kind},
     exit::Exit,
     load,
-    sign_in::{self, Password, SignInArgs},
+    sign_in::{self, Access, Password, SignInArgs},
     ui::Ui,
 };
 use crate::{
@@ -81,19 +81,19 @@ pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error
     load::say_warnings(context, &loaded.map, &set);
     // Two ways in are still one instance: the command must not run there twice.
     let endpoints = one_per_instance(loaded.map.select(&set, Some(args.instances.backend_port))?);
-    let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::IfToldSo);
-    let client = context.unless_interrupted(client).await?;
+    let to = endpoints.clone();
+    let access = sign_in::access(context, &args.target, &args.sign_in, &loaded, to, Password::IfToldSo);
+    let Access { client, destinations } = context.unless_interrupted(access).await?;
     raise_descriptors(context, args.parallel.get().min(endpoints.len()));
 
     let view = view(args.output);
     let (events, watcher) = watch_events(context, view, &args, &endpoints);
-    let job = CommandJob { client, endpoints, command, timeout: args.timeout };
+    let job = CommandJob { client: client.clone(), destinations, command, timeout: args.timeout };
     let outcomes =
-        fanout::run(Arc::new(job.clone()), job.endpoints.len(), args.parallel, &context.interrupt, events)
-            .await;
-    job.client.settle().await;
+        fanout::run(Arc::new(job), endpoints.len(), args.parallel, &context.interrupt, events).await;
+    client.settle().await;
     watcher.await.map_err(|error| Error::from_chain(Kind::Other, &error))??;
-    conclude(context, view, &job.endpoints, &outcomes)
+    conclude(context, view, &endpoints, &outcomes)
 }
 
 /// Says what the run came to, where the view has not, and gives the exit status.

@@ -1,4 +1,4 @@
-//! From the sign-in options, the surroundings and the target to an SSH client.
+//! From the sign-in options, the surroundings and the target to an SSH client and its destinations.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,8 +13,9 @@ use super::{
     prompt::TerminalPrompt,
 };
 use crate::{
+    natmap::Endpoint,
     net::resolve::{Family, Resolver},
-    ssh::{Client, ClientOptions, HostKeyPolicy, KnownHostsFiles, PasswordUse, Prompt},
+    ssh::{Client, Destination, HostKeyPolicy, KnownHostsFiles, LoginOptions, PasswordUse, Prompt},
 };
 
 /// A flaky path still connects within this, and an administrator in a hurry still waits for it.
@@ -66,14 +67,23 @@ pub(super) enum Password {
     IfToldSo,
 }
 
-/// Makes the client of a run. Keys that need a pass phrase are asked for when they are needed.
-pub(super) async fn client(
+/// A client, and where it is to go.
+pub(super) struct Access {
+    /// Makes the sessions.
+    pub(super) client: Client,
+    /// Where to, in the order of the endpoints that were asked for.
+    pub(super) destinations: Vec<Destination>,
+}
+
+/// Finds out how to sign in on endpoints. Keys that need a pass phrase are asked for when they are needed.
+pub(super) async fn access(
     context: &Context,
     target: &TargetArgs,
     args: &SignInArgs,
     loaded: &Loaded,
+    endpoints: Vec<Endpoint>,
     password: Password,
-) -> Result<Client, Error> {
+) -> Result<Access, Error> {
     let prompt: Arc<dyn Prompt> =
         Arc::new(TerminalPrompt { ui: context.ui.clone(), interrupt: context.interrupt.clone() });
     let user = user(context, target, args, loaded)?;
@@ -83,7 +93,7 @@ pub(super) async fn client(
         Password::IfToldSo => PasswordUse::Never,
     };
     let (identity_files, default_keys, agent_socket) = keys(context, args, loaded);
-    let options = ClientOptions {
+    let options = LoginOptions {
         user,
         identity_files,
         default_keys,
@@ -97,7 +107,10 @@ pub(super) async fn client(
         known_hosts: known_hosts(context, args.known_hosts.as_ref(), loaded)?,
         connect_timeout: args.connect_timeout,
     };
-    Ok(Client::new(options, Resolver::new(Family::Any), prompt).await?)
+    let client = Client::new(Resolver::new(Family::Any), prompt);
+    let login = client.login(options).await?;
+    let to = |endpoint| Destination::direct(endpoint, login.clone());
+    Ok(Access { destinations: endpoints.into_iter().map(to).collect(), client })
 }
 
 fn user(context: &Context, target: &TargetArgs, args: &SignInArgs, loaded: &Loaded) -> Result<String, Error> {

@@ -11,7 +11,7 @@ use super::{
     error::{Error, Kind},
     exit::Exit,
     load,
-    sign_in::{self, Password, SignInArgs},
+    sign_in::{self, Access, Password, SignInArgs},
 };
 use crate::{
     azure::Depth,
@@ -69,9 +69,13 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
     let set = args.instance.clone().unwrap_or_default();
     load::say_warnings(context, &loaded.map, &set);
     let endpoint = one(one_per_instance(loaded.map.select(&set, Some(args.backend_port))?))?;
-    let client = sign_in::client(context, &args.target, &args.sign_in, &loaded, Password::OnNeed);
-    let client = context.unless_interrupted(client).await?;
-    let connect = async { client.connect(&endpoint).await.map_err(Error::from) };
+    let to = vec![endpoint];
+    let access = sign_in::access(context, &args.target, &args.sign_in, &loaded, to, Password::OnNeed);
+    let Access { client, destinations } = context.unless_interrupted(access).await?;
+    let connect = async {
+        let nowhere = || Error::new(Kind::Usage, "no instance is left to work on");
+        client.connect(destinations.first().ok_or_else(nowhere)?).await.map_err(Error::from)
+    };
     let session = context.unless_interrupted(connect).await?;
     let end = context.unless_interrupted(talk(context, &session, command, pty)).await;
     session.close().await;

@@ -8,9 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Job, Output};
 use crate::{
     event::{Failure, Outcome, Stage},
-    natmap::Endpoint,
     net::connect::seconds,
-    ssh::{Client, Session, Stdin},
+    ssh::{Client, Destination, Session, Stdin},
 };
 
 /// Pieces of output under way between an instance's connection and the watcher. An SSH packet has
@@ -23,7 +22,7 @@ pub struct CommandJob {
     /// Who signs in, and how.
     pub client: Client,
     /// The instances, in the order of the outcomes.
-    pub endpoints: Vec<Endpoint>,
+    pub destinations: Vec<Destination>,
     /// Shell text, as the instance's shell gets it.
     pub command: String,
     /// The time limit of the command itself, connecting not counted; `None` for no limit.
@@ -32,11 +31,11 @@ pub struct CommandJob {
 
 impl Job for CommandJob {
     async fn run(&self, index: usize, output: Output, end: CancellationToken) -> Outcome {
-        let Some(endpoint) = self.endpoints.get(index) else {
+        let Some(destination) = self.destinations.get(index) else {
             return Outcome::Skipped("there is no such instance".into());
         };
         let connected = tokio::select! {
-            connected = self.client.connect(endpoint) => connected,
+            connected = self.client.connect(destination) => connected,
             () = end.cancelled() => return Outcome::Error(Failure::new(Stage::Connect, "interrupted")),
         };
         match connected {

@@ -12,8 +12,8 @@ use russh::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    PasswordUse, agent::Conversation, greeting::quote, identity::TRIES, limit::Limit, session::Session,
-    shared::Shared,
+    Login, PasswordUse, agent::Conversation, greeting::quote, identity::TRIES, limit::Limit,
+    session::Session, shared::Shared,
 };
 use crate::event::{Failure, Stage};
 use offer::{AgentSigner, By, FileSigner, Offer, Proof, SignError, key_of, offers};
@@ -63,7 +63,8 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn keys(&mut self) -> Result<bool, Failure> {
         let (mut conversation, in_agent) = self.agent().await;
-        let offers = offers(&self.shared.identities, &in_agent);
+        let login = self.login().clone();
+        let offers = offers(&login.identities, &in_agent);
         if offers.is_empty() {
             // Nothing to lose: it tells what the server takes.
             let user = self.user();
@@ -96,7 +97,7 @@ impl Attempt<'_> {
     }
 
     async fn agent(&mut self) -> (Option<Conversation>, Vec<AgentIdentity>) {
-        let Some(agent) = &self.shared.agent else { return (None, Vec::new()) };
+        let Some(agent) = self.login().agent.clone() else { return (None, Vec::new()) };
         let binding = self.session.handle().ok().and_then(|h| h.agent_session_binding().cloned());
         match agent.open(binding.as_ref(), &self.shared.person, self.limit).await {
             Some((conversation, identities)) => (Some(conversation), identities),
@@ -154,7 +155,7 @@ impl Attempt<'_> {
     }
 
     async fn passwords(&mut self) -> Result<bool, Failure> {
-        if matches!(self.shared.options.password, PasswordUse::Never) {
+        if matches!(self.login().options.password, PasswordUse::Never) {
             return Ok(false);
         }
         let mut answer = 0;
@@ -178,7 +179,7 @@ impl Attempt<'_> {
             };
             if done {
                 if answer > before {
-                    self.shared.password.accept().await;
+                    self.login().password.accept().await;
                 }
                 return Ok(true);
             }
@@ -187,7 +188,7 @@ impl Attempt<'_> {
     }
 
     async fn password(&self, tried: usize) -> Option<(usize, SecretString)> {
-        self.shared.password.get(tried, &self.shared.person, self.limit).await
+        self.login().password.get(tried, &self.shared.person, self.limit).await
     }
 
     /// keyboard-interactive (RFC 4256). `None`: a question was left without an answer.
@@ -233,11 +234,11 @@ impl Attempt<'_> {
 
     /// A question of the server's own, for this connection alone.
     async fn question(&self, text: &str) -> Option<SecretString> {
-        if matches!(self.shared.options.password, PasswordUse::Given(_)) {
+        if matches!(self.login().options.password, PasswordUse::Given(_)) {
             return None;
         }
         // The server wrote it: who asks stands before it, or it could pose as ours.
-        let question = format!("({}@{}) {} ", self.shared.options.user, self.server, quote(text));
+        let question = format!("({}@{}) {} ", self.login().options.user, self.server, quote(text));
         let turn = self.shared.person.turn(self.limit).await;
         self.shared.person.secret(turn, self.limit, question).await.ok().flatten()
     }
@@ -270,8 +271,12 @@ impl Attempt<'_> {
         }
     }
 
+    fn login(&self) -> &Arc<Login> {
+        self.session.login()
+    }
+
     fn user(&self) -> String {
-        self.shared.options.user.clone()
+        self.login().options.user.clone()
     }
 
     fn hung_up(&self) -> Failure {
@@ -288,7 +293,7 @@ impl Attempt<'_> {
     }
 
     fn failure(&self) -> Failure {
-        let user = &self.shared.options.user;
+        let user = &self.login().options.user;
         let mut message = if self.tried.is_empty() {
             format!("nothing to sign in with as {user}")
         } else {
@@ -320,7 +325,7 @@ impl Attempt<'_> {
             "check the user (-l USER), and that its ~/.ssh/authorized_keys on the instance has the key; name another \
              with -i KEY"
         };
-        match self.shared.options.password {
+        match self.login().options.password {
             PasswordUse::Never if takes_password => {
                 format!(
                     "{about_keys}; a password, which this server takes too, is asked for with --ask-password"

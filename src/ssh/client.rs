@@ -1,28 +1,23 @@
 //! The client that all connections of a run share, and how a connection comes about.
 
-use std::{borrow::Cow, io, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use russh::{
     Preferred, SshId, cipher,
     client::{self, Handle},
     keys::Algorithm,
 };
-use tokio_util::task::TaskTracker;
 
 use super::{
-    ClientError, ClientOptions, Prompt,
-    agent::Agent,
-    auth, greeting,
+    ClientError, Destination, Login, LoginOptions, Prompt, auth, greeting,
     handler::{Ending, Watch},
-    identity::{Identity, Origin},
-    known_hosts::{KnownHosts, ServerName},
+    known_hosts::ServerName,
     limit::Limit,
-    password::Password,
     person::Person,
-    session::Session,
+    session::{Link, Session},
     shared::Shared,
     stage::{self, Progress},
-    transport::{Cutter, Listening},
+    transport::{Cutter, Listening, Wire},
 };
 use crate::{
     event::{Failure, Stage},
@@ -44,89 +39,66 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// Reads the known host keys and the key files. Pass phrases are asked when they are needed.
+    /// A client that asks and tells this person.
+    #[must_use]
+    pub fn new(resolver: Resolver, prompt: Arc<dyn Prompt>) -> Self {
+        Self { shared: Arc::new(Shared::new(resolver, Person::new(prompt))) }
+    }
+
+    /// Reads the known host keys and the key files, each file once for all logins. Pass phrases are asked
+    /// when they are needed.
     ///
     /// # Errors
     /// When a known_hosts file or a key file that was named can't be used.
-    pub async fn new(
-        options: ClientOptions,
-        resolver: Resolver,
-        prompt: Arc<dyn Prompt>,
-    ) -> Result<Self, ClientError> {
-        let reading = tokio::task::spawn_blocking(move || {
-            let read = read_files(&options);
-            read.map(|files| (options, files))
-        });
-        let (options, (known_hosts, identities, notes)) = match reading.await {
-            Ok(read) => read?,
+    pub async fn login(&self, options: LoginOptions) -> Result<Arc<Login>, ClientError> {
+        let shared = self.shared.clone();
+        match tokio::task::spawn_blocking(move || Login::read(&shared, options)).await {
+            Ok(read) => read.map(Arc::new),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
-        let person = Person::new(prompt);
-        notes.into_iter().for_each(|note| person.note(note));
-        let shared = Shared {
-            password: Password::new(options.password.clone(), options.user.clone()),
-            agent: options.agent_socket.clone().map(Agent::new),
-            options,
-            resolver,
-            person,
-            known_hosts,
-            identities,
-            goodbyes: TaskTracker::new(),
-        };
-        // Tasks may still be added; waiting ends whenever there are none.
-        shared.goodbyes.close();
-        Ok(Self { shared: Arc::new(shared) })
+        }
     }
 
     /// Connects and signs in.
     ///
     /// # Errors
     /// With the stage that failed, why, and what to do.
-    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Session, Failure> {
-        let limit = Limit::new(self.shared.options.connect_timeout);
+    pub async fn connect(&self, destination: &Destination) -> Result<Session, Failure> {
+        let limit = Limit::new(destination.login.options.connect_timeout);
         let progress = Progress::default();
         tokio::select! {
-            result = Box::pin(self.attempt(endpoint, &limit, &progress)) => result,
+            result = Box::pin(self.attempt(destination, &limit, &progress)) => result,
             () = limit.run_out() => Err(stage::timed_out(progress.stage(), limit.whole())),
         }
     }
 
     /// Waits until the connections that were dropped have said goodbye: a second at most for each,
-    /// all at once. What is still on its way when the runtime ends is cut off.
+    /// all at once. What is still on its way when the runtime ends is cut off. Sessions that only carried
+    /// others are among them.
     pub async fn settle(&self) {
+        self.shared.forget_hops();
         self.shared.goodbyes.wait().await;
     }
 
     async fn attempt(
         &self,
-        endpoint: &Endpoint,
+        destination: &Destination,
         limit: &Arc<Limit>,
         progress: &Progress,
     ) -> Result<Session, Failure> {
-        progress.reach(Stage::Resolve);
-        let addresses = self
-            .shared
-            .resolver
-            .resolve(&endpoint.host)
-            .await
-            .map_err(|e| stage::unresolved(&e, &endpoint.host))?;
-        progress.reach(Stage::Connect);
-        tracing::debug!(%endpoint, ?addresses, "resolved");
-        let port = endpoint.port.get();
-        let stream = connect::connect(&addresses, port, limit.left())
-            .await
-            .map_err(|e| stage::unconnected(&e, limit.whole()))?;
-        let cutter = Cutter::new(&stream).map_err(|e| stage::local_trouble(&e))?;
+        let Destination { endpoint, login, .. } = destination;
+        let (wire, carrier) = self.wire(destination, limit, progress).await?;
+        let cutter = Cutter::new(&wire).map_err(|e| stage::local_trouble(&e))?;
         progress.reach(Stage::Banner);
         tracing::debug!(%endpoint, "connected");
 
         let name = server_name(endpoint);
         let label = label(endpoint);
         let server = label.clone();
-        let config = Arc::new(config(&self.shared.known_hosts.types(&name)));
+        let config = Arc::new(config(&login.known_hosts.types(&name)));
         let ending = Ending::default();
         let watch = Watch {
             shared: self.shared.clone(),
+            login: login.clone(),
             name,
             label,
             limit: limit.clone(),
@@ -134,7 +106,7 @@ impl Client {
             ending: ending.clone(),
             cut: cutter.token(),
         };
-        let stream = Listening::new(stream, progress.first.clone());
+        let stream = Listening::new(wire, progress.first.clone(), cutter.token());
         let handle: Handle<Watch> = client::connect_stream(config, stream, watch)
             .await
             .map_err(|error| stage::no_transport(error, progress))?;
@@ -142,33 +114,61 @@ impl Client {
         tracing::debug!(%endpoint, server = %greeting::identification(&progress.first.get()), "keys exchanged, host key accepted");
 
         // From here on the session's drop says goodbye, also when this future is dropped.
-        let mut session = Session::new(self.shared.clone(), ending, handle, cutter);
+        let link = Link { handle, _cutter: cutter, _carrier: carrier };
+        let mut session = Session::new(self.shared.clone(), login.clone(), ending, link);
         auth::sign_in(&self.shared, &mut session, limit, &server).await?;
-        tracing::debug!(%endpoint, user = %self.shared.options.user, "signed in");
+        tracing::debug!(%endpoint, user = %login.options.user, "signed in");
         Ok(session)
     }
-}
 
-type Files = (KnownHosts, Vec<Arc<Identity>>, Vec<String>);
-
-fn read_files(options: &ClientOptions) -> Result<Files, ClientError> {
-    let (known_hosts, mut notes) = KnownHosts::read(&options.known_hosts)
-        .map_err(|(file, source)| ClientError::KnownHosts { file, source })?;
-    let mut identities = Vec::new();
-    for path in &options.identity_files {
-        identities.push(Arc::new(Identity::read(path, Origin::Named)?));
+    /// The connection below SSH, and the session that carries it where there is one.
+    async fn wire(
+        &self,
+        destination: &Destination,
+        limit: &Arc<Limit>,
+        progress: &Progress,
+    ) -> Result<(Wire, Option<Arc<Session>>), Failure> {
+        let endpoint = &destination.endpoint;
+        let Some(hop) = &destination.via else {
+            progress.reach(Stage::Resolve);
+            let addresses = self
+                .shared
+                .resolver
+                .resolve(&endpoint.host)
+                .await
+                .map_err(|e| stage::unresolved(&e, &endpoint.host))?;
+            progress.reach(Stage::Connect);
+            tracing::debug!(%endpoint, ?addresses, "resolved");
+            let stream = connect::connect(&addresses, endpoint.port.get(), limit.left())
+                .await
+                .map_err(|e| stage::unconnected(&e, limit.whole()))?;
+            return Ok((Wire::Tcp(stream), None));
+        };
+        progress.reach(Stage::Connect);
+        let carrier = {
+            // It has a limit of its own, and others may be waiting for it too.
+            let _pause = limit.pause();
+            self.carrier(hop).await?
+        };
+        let channel = carrier.open_tunnel(endpoint).await?;
+        tracing::debug!(%endpoint, via = %hop.endpoint, "carried");
+        Ok((Wire::Tunnel(channel.into_stream()), Some(carrier)))
     }
-    for path in &options.default_keys {
-        match Identity::read(path, Origin::Default) {
-            Ok(identity) => identities.push(Arc::new(identity)),
-            Err(ClientError::KeyFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                let hint = error.hint().map(|h| format!(" ({h})")).unwrap_or_default();
-                notes.push(format!("skipped: {error}{hint}"));
-            }
+
+    /// The session of a hop, which all who go that way share. One that has broken is made anew.
+    async fn carrier(&self, hop: &Arc<Destination>) -> Result<Arc<Session>, Failure> {
+        let shared = self.shared.hop(hop);
+        let mut session = shared.session.lock().await;
+        match &*session {
+            Some(Ok(session)) if !session.is_closed() => return Ok(session.clone()),
+            Some(Err(failure)) => return Err(failure.clone()),
+            _ => {}
         }
+        let connected = Box::pin(self.connect(hop)).await;
+        let connected = connected.map(Arc::new).map_err(|failure| failure.on_the_way(&hop.endpoint));
+        *session = Some(connected.clone());
+        connected
     }
-    Ok((known_hosts, identities, notes))
 }
 
 /// What people call the server: where its key is filed under a GUID, the instance and where it was dialled

@@ -14,6 +14,7 @@ use russh::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Login,
     greeting::quote,
     host_key::{self, HostKeyStatus, NewHostKey, Verdict},
     known_hosts::{Filing, ServerName},
@@ -56,6 +57,7 @@ const SILENT: &str = "the instance hangs or was stopped, or the way there is cut
 /// One connection's side of russh's callbacks.
 pub(super) struct Watch {
     pub(super) shared: Arc<Shared>,
+    pub(super) login: Arc<Login>,
     pub(super) name: ServerName,
     /// What people call it: the alias alone may be a GUID.
     pub(super) label: String,
@@ -82,8 +84,8 @@ impl From<russh::Error> for WatchError {
 
 impl Watch {
     async fn check(&self, key: &PublicKey) -> Result<(), Failure> {
-        let options = &self.shared.options;
-        let status = self.shared.known_hosts.status(&self.name, key.key_data());
+        let options = &self.login.options;
+        let status = self.login.known_hosts.status(&self.name, key.key_data());
         match host_key::judge(status.clone(), options.host_keys, self.shown(key)) {
             Verdict::Trust => Ok(()),
             Verdict::Refuse(failure) => Err(failure),
@@ -99,16 +101,16 @@ impl Watch {
             key_type: key.algorithm().to_string(),
             fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
             other_types: Vec::new(),
-            same_key: self.shared.known_hosts.places(key.key_data()),
+            same_key: self.login.known_hosts.places(key.key_data()),
         }
     }
 
     async fn ask(&self, key: &PublicKey) -> Result<(), Failure> {
         let turn = self.shared.person.turn(&self.limit).await;
         // Another connection to the same server may have had the answer meanwhile.
-        let status = self.shared.known_hosts.status(&self.name, key.key_data());
+        let status = self.login.known_hosts.status(&self.name, key.key_data());
         let mut question =
-            match host_key::judge(status.clone(), self.shared.options.host_keys, self.shown(key)) {
+            match host_key::judge(status.clone(), self.login.options.host_keys, self.shown(key)) {
                 Verdict::Ask(question) => question,
                 Verdict::Refuse(failure) => return Err(failure),
                 Verdict::Trust | Verdict::TrustAndFile(_) => return Ok(()),
@@ -137,13 +139,13 @@ impl Watch {
         decided_on: HostKeyStatus,
         shown: NewHostKey,
     ) -> Result<(), Failure> {
-        let (shared, name, key) = (self.shared.clone(), self.name.clone(), key.clone());
-        let filing = tokio::task::spawn_blocking(move || shared.known_hosts.file(&name, &key, &decided_on));
+        let (login, name, key) = (self.login.clone(), self.name.clone(), key.clone());
+        let filing = tokio::task::spawn_blocking(move || login.known_hosts.file(&name, &key, &decided_on));
         let label = &self.label;
         self.shared.person.note(match filing.await {
             Ok(Filing::Done) => host_key::filed(&shown),
             Ok(Filing::Overtaken(status)) => {
-                let policy = self.shared.options.host_keys;
+                let policy = self.login.options.host_keys;
                 return match host_key::judge(status, policy, shown.clone()) {
                     Verdict::Refuse(failure) => Err(failure),
                     _ => Err(host_key::not_trusted(&shown)),

@@ -24,7 +24,7 @@ const LONGEST: u64 = 64 * 1024;
 const ROOM: usize = LONGEST as usize + 64;
 
 /// Why a key file is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Origin {
     /// The user asked for this one.
     Named,

@@ -28,7 +28,7 @@ use crate::pattern;
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where host keys are looked up and filed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KnownHostsFiles {
     /// Read, and appended to.
     pub own: PathBuf,

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::{
+    Login,
     greeting::quote,
     handler::{Ended, Ending, RESTARTED, Watch},
     shared::Shared,
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::{
     event::{Failure, Stage},
+    natmap::Endpoint,
     net::connect::seconds,
 };
 
@@ -27,14 +29,19 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 /// runtime still runs ([`Client::settle`](super::Client::settle) waits for that).
 pub struct Session {
     shared: Arc<Shared>,
+    login: Arc<Login>,
     ending: Ending,
     /// Gone only while the session is being dropped.
     link: Option<Link>,
 }
 
-struct Link {
-    handle: Handle<Watch>,
-    _cutter: Cutter,
+/// What a session is made of.
+pub(super) struct Link {
+    pub(super) handle: Handle<Watch>,
+    /// Cuts the connection where nobody holds it any more.
+    pub(super) _cutter: Cutter,
+    /// The session that carries this one, which must outlive it.
+    pub(super) _carrier: Option<Arc<Session>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -44,8 +51,13 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    pub(super) fn new(shared: Arc<Shared>, ending: Ending, handle: Handle<Watch>, cutter: Cutter) -> Self {
-        Self { shared, ending, link: Some(Link { handle, _cutter: cutter }) }
+    pub(super) fn new(shared: Arc<Shared>, login: Arc<Login>, ending: Ending, link: Link) -> Self {
+        Self { shared, login, ending, link: Some(link) }
+    }
+
+    /// How it was signed in to.
+    pub(super) fn login(&self) -> &Arc<Login> {
+        &self.login
     }
 
     pub(super) fn handle(&mut self) -> Result<&mut Handle<Watch>, Failure> {
@@ -70,13 +82,29 @@ impl Session {
     /// connection stands still when it is full.
     pub(crate) async fn open_channel(&self) -> Result<Channel<Msg>, Failure> {
         let Some(link) = &self.link else { return Err(self.lost(Stage::Channel)) };
-        let limit = self.shared.options.connect_timeout;
+        let limit = self.login.options.connect_timeout;
         match timeout(limit, link.handle.channel_open_session()).await {
             Ok(Ok(channel)) => Ok(channel),
             Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(refused(&reason)),
             Ok(Err(_)) => Err(self.lost(Stage::Channel)),
             Err(_) => Err(Failure::new(Stage::Channel, format!("no session within {}", seconds(limit)))
                 .with_hint("the instance is overloaded or hangs: give it more time with --connect-timeout")),
+        }
+    }
+
+    /// Opens a way through the instance to an endpoint, as seen from there.
+    pub(super) async fn open_tunnel(&self, to: &Endpoint) -> Result<Channel<Msg>, Failure> {
+        let Some(link) = &self.link else { return Err(self.lost(Stage::Connect)) };
+        let limit = self.login.options.connect_timeout;
+        let (host, port) = (to.host.to_string(), u32::from(to.port.get()));
+        // Where a connection came from is for the server's log; it has none.
+        let opening = link.handle.channel_open_direct_tcpip(host, port, "127.0.0.1", 0);
+        match timeout(limit, opening).await {
+            Ok(Ok(channel)) => Ok(channel),
+            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(no_tunnel(&reason, to)),
+            Ok(Err(_)) => Err(self.lost(Stage::Connect)),
+            Err(_) => Err(Failure::new(Stage::Connect, format!("no way through within {}", seconds(limit)))
+                .with_hint("the jump host can't reach it: look with `vmssh probe --via`")),
         }
     }
 
@@ -123,14 +151,29 @@ async fn goodbye(mut link: Link) {
     .await;
 }
 
-fn refused(reason: &ChannelOpenFailure) -> Failure {
-    let why = match reason {
+fn why(reason: &ChannelOpenFailure) -> String {
+    match reason {
         ChannelOpenFailure::AdministrativelyProhibited => "administratively prohibited".into(),
         ChannelOpenFailure::ConnectFailed => "connect failed".into(),
         ChannelOpenFailure::ResourceShortage => "resource shortage".into(),
         ChannelOpenFailure::UnknownChannelType => "unknown channel type".into(),
         ChannelOpenFailure::Other { reason, .. } => quote(reason),
-    };
+    }
+}
+
+fn no_tunnel(reason: &ChannelOpenFailure, to: &Endpoint) -> Failure {
+    let failure =
+        Failure::new(Stage::Connect, format!("the jump host opens no way to {to} ({})", why(reason)));
+    failure.with_hint(match reason {
+        ChannelOpenFailure::AdministrativelyProhibited => {
+            "its sshd forbids it: AllowTcpForwarding and PermitOpen in sshd_config"
+        }
+        _ => "seen from there nothing answers on that port: sshd, the NSG or the guest's firewall",
+    })
+}
+
+fn refused(reason: &ChannelOpenFailure) -> Failure {
+    let why = why(reason);
     Failure::new(Stage::Channel, format!("the server opens no session ({why})"))
         .with_hint("signed in, but not allowed to run anything: check MaxSessions in sshd_config and the instance's memory")
 }

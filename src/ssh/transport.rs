@@ -1,6 +1,7 @@
 //! The connection below SSH: what the server said first, and a way to cut it.
 
 use std::{
+    future::Future as _,
     io,
     net::Shutdown,
     pin::Pin,
@@ -8,12 +9,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use russh::{ChannelStream, client::Msg};
 use socket2::{SockRef, Socket};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::greeting;
 
@@ -34,18 +36,36 @@ impl FirstBytes {
     }
 }
 
-/// A TCP stream that keeps the first bytes it reads.
-#[derive(Debug)]
+/// What carries a connection.
+pub(super) enum Wire {
+    /// A connection of this machine's own.
+    Tcp(TcpStream),
+    /// A way through the session of another server.
+    Tunnel(ChannelStream<Msg>),
+}
+
+/// A stream that keeps the first bytes it reads, and has come to its end when it is cut.
 pub(super) struct Listening {
-    stream: TcpStream,
+    wire: Wire,
     first: FirstBytes,
     full: bool,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Listening {
-    pub(super) fn new(stream: TcpStream, first: FirstBytes) -> Self {
-        Self { stream, first, full: false }
+    pub(super) fn new(wire: Wire, first: FirstBytes, cut: CancellationToken) -> Self {
+        Self { wire, first, full: false, cut: Box::pin(cut.cancelled_owned()) }
     }
+}
+
+/// A call of whichever stream it is.
+macro_rules! on {
+    ($wire:expr, $call:ident($($arg:expr),*)) => {
+        match &mut $wire {
+            Wire::Tcp(stream) => Pin::new(stream).$call($($arg),*),
+            Wire::Tunnel(stream) => Pin::new(stream).$call($($arg),*),
+        }
+    };
 }
 
 impl AsyncRead for Listening {
@@ -54,8 +74,11 @@ impl AsyncRead for Listening {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
-        let result = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        let result = ready!(on!(self.wire, poll_read(cx, buf)));
         if !self.full {
             let kept = self.first.keep(buf.filled().get(before..).unwrap_or_default());
             self.full = kept >= greeting::KEPT;
@@ -66,15 +89,15 @@ impl AsyncRead for Listening {
 
 impl AsyncWrite for Listening {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        on!(self.wire, poll_write(cx, buf))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        on!(self.wire, poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        on!(self.wire, poll_shutdown(cx))
     }
 }
 
@@ -82,13 +105,18 @@ impl AsyncWrite for Listening {
 /// handle of the socket and would wait for a silent server for ever.
 #[derive(Debug)]
 pub(super) struct Cutter {
-    socket: Socket,
+    /// Of a connection of our own; a tunnel ends as its stream is cut.
+    socket: Option<Socket>,
     token: CancellationToken,
 }
 
 impl Cutter {
-    pub(super) fn new(stream: &TcpStream) -> io::Result<Self> {
-        Ok(Self { socket: SockRef::from(stream).try_clone()?, token: CancellationToken::new() })
+    pub(super) fn new(wire: &Wire) -> io::Result<Self> {
+        let socket = match wire {
+            Wire::Tcp(stream) => Some(SockRef::from(stream).try_clone()?),
+            Wire::Tunnel(_) => None,
+        };
+        Ok(Self { socket, token: CancellationToken::new() })
     }
 
     /// Cancelled when the connection is cut.
@@ -100,7 +128,9 @@ impl Cutter {
 impl Drop for Cutter {
     fn drop(&mut self) {
         self.token.cancel();
-        // An error means that the connection is gone already.
-        let _ = self.socket.shutdown(Shutdown::Both);
+        if let Some(socket) = &self.socket {
+            // An error means that the connection is gone already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
     }
 }

@@ -255,7 +255,7 @@ async fn key_files_that_cannot_be_used_are_named() {
     let new = async |file: PathBuf| {
         let mut options = options(&server);
         options.identity_files = vec![file];
-        Client::new(options, Resolver::new(Family::Any), person.clone()).await.unwrap_err()
+        Visitor::new(options, &person).await.err().unwrap()
     };
     let loose = server.new_key("loose", &["-t", "ed25519"], "");
     fs::set_permissions(&loose, fs::Permissions::from_mode(0o640)).unwrap();
@@ -348,7 +348,7 @@ async fn a_new_password_is_asked_for_as_such_and_kept_to_its_server() {
     let server_heard = heard.clone();
     let port = serve(config, move |_| Expired(server_heard.clone())).await;
     let (options, _dir) = options_without_keys();
-    let options = ClientOptions { password: PasswordUse::Ask, ..options };
+    let options = LoginOptions { password: PasswordUse::Ask, ..options };
     let person = Person::who_types(&["old", "fresh", "fresh", "other", "other"]);
     let client = client(options, &person).await;
     client.connect(&endpoint(port)).await.unwrap();

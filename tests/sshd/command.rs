@@ -103,7 +103,7 @@ async fn a_cancelled_command_is_stopped_on_the_instance() {
         }
     }
     drop(session);
-    client.settle().await;
+    client.client.settle().await;
     let end = Instant::now() + Duration::from_secs(20);
     while !mark.join("stopped").exists() {
         assert!(Instant::now() < end, "the command was not stopped:\n{}", server.log());
@@ -133,7 +133,7 @@ async fn connections_that_are_dropped_leave_no_socket_and_no_task() {
     }
     assert_eq!(connections_to(port), 5);
     drop(sessions);
-    client.settle().await;
+    client.client.settle().await;
     assert_eq!(connections_to(port), 0);
     assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
 }

@@ -10,7 +10,7 @@ async fn connect_to(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (options, _dir) = options_without_keys();
-    let options = ClientOptions { connect_timeout: limit, ..options };
+    let options = LoginOptions { connect_timeout: limit, ..options };
     let client = client(options, &Arc::default()).await;
     let start = Instant::now();
     let serving = async {
