@@ -94,30 +94,23 @@ impl Prompt for Person {
 }
 
 fn options(server: &TestSshd) -> LoginOptions {
+    let known_hosts = KnownHostsFiles { own: server.dir().join("known/hosts"), also: vec![] };
     LoginOptions {
-        user: server.user().into(),
         identity_files: vec![server.key()],
-        default_keys: vec![],
-        agent_socket: None,
-        password: PasswordUse::Never,
         host_keys: HostKeyPolicy::AcceptNew,
-        known_hosts: KnownHostsFiles { own: server.dir().join("known/hosts"), also: vec![] },
         connect_timeout: Duration::from_secs(20),
+        ..LoginOptions::new(server.user(), known_hosts)
     }
 }
 
 /// Options for a server in this process, and the folder of their files.
 fn options_without_keys() -> (LoginOptions, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
+    let known_hosts = KnownHostsFiles { own: dir.path().join("known_hosts"), also: vec![] };
     let options = LoginOptions {
-        user: "anybody".into(),
-        identity_files: vec![],
-        default_keys: vec![],
-        agent_socket: None,
-        password: PasswordUse::Never,
         host_keys: HostKeyPolicy::AcceptNew,
-        known_hosts: KnownHostsFiles { own: dir.path().join("known_hosts"), also: vec![] },
         connect_timeout: Duration::from_secs(20),
+        ..LoginOptions::new("anybody", known_hosts)
     };
     (options, dir)
 }

@@ -93,8 +93,8 @@ pub(super) async fn access(
         Password::IfToldSo => PasswordUse::Never,
     };
     let (identity_files, default_keys, agent_socket) = keys(context, args, loaded);
+    let known_hosts = known_hosts(context, args.known_hosts.as_ref(), loaded)?;
     let options = LoginOptions {
-        user,
         identity_files,
         default_keys,
         agent_socket,
@@ -104,8 +104,8 @@ pub(super) async fn access(
             HostKeys::AcceptNew => HostKeyPolicy::AcceptNew,
             HostKeys::Strict => HostKeyPolicy::Strict,
         },
-        known_hosts: known_hosts(context, args.known_hosts.as_ref(), loaded)?,
         connect_timeout: args.connect_timeout,
+        ..LoginOptions::new(user, known_hosts)
     };
     let client = Client::new(Resolver::new(Family::Any), prompt);
     let login = client.login(options).await?;

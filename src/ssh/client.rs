@@ -94,7 +94,7 @@ impl Client {
         let name = server_name(endpoint);
         let label = label(endpoint);
         let server = label.clone();
-        let config = Arc::new(config(&login.known_hosts.types(&name)));
+        let config = Arc::new(config(&login.known_hosts.types(&name), &login.options));
         let ending = Ending::default();
         let watch = Watch {
             shared: self.shared.clone(),
@@ -188,12 +188,12 @@ fn server_name(endpoint: &Endpoint) -> ServerName {
     ServerName { bare: bare.filter(|bare| *bare != alias), alias }
 }
 
-fn config(known_types: &[Algorithm]) -> client::Config {
+fn config(known_types: &[Algorithm], options: &LoginOptions) -> client::Config {
     client::Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-vmssh_", env!("CARGO_PKG_VERSION")))),
         nodelay: true,
-        keepalive_interval: Some(super::KEEPALIVE),
-        keepalive_max: 3,
+        keepalive_interval: options.keepalive.interval,
+        keepalive_max: options.keepalive.most_unanswered,
         window_size: 2 << 20,
         preferred: Preferred {
             key: Cow::Owned(host_key_order(known_types)),

@@ -34,16 +34,91 @@ pub struct LoginOptions {
     pub identity_files: Vec<PathBuf>,
     /// Key files that are used if they are there and usable.
     pub default_keys: Vec<PathBuf>,
+    /// User certificates besides those that lie beside their keys (`CertificateFile`).
+    pub certificate_files: Vec<PathBuf>,
     /// The agent's socket (on Windows its named pipe).
     pub agent_socket: Option<PathBuf>,
+    /// Which of the agent's keys are offered.
+    pub agent_keys: AgentKeys,
     /// Passwords.
     pub password: PasswordUse,
     /// New host keys.
     pub host_keys: HostKeyPolicy,
     /// Known host keys.
     pub known_hosts: KnownHostsFiles,
+    /// The name that the host key is filed under in place of the endpoint's own (`HostKeyAlias`).
+    pub host_key_alias: Option<String>,
+    /// Algorithms to offer.
+    pub algorithms: Algorithms,
+    /// Signs of life.
+    pub keepalive: Keepalive,
     /// Most time from the name to the sign-in, without the time that a person takes to answer.
     pub connect_timeout: Duration,
+}
+
+impl LoginOptions {
+    /// Signing in as this user with nothing but what is added to it, and new host keys asked about.
+    #[must_use]
+    pub fn new(user: impl Into<String>, known_hosts: KnownHostsFiles) -> Self {
+        Self {
+            user: user.into(),
+            identity_files: Vec::new(),
+            default_keys: Vec::new(),
+            certificate_files: Vec::new(),
+            agent_socket: None,
+            agent_keys: AgentKeys::All,
+            password: PasswordUse::Never,
+            host_keys: HostKeyPolicy::Ask,
+            known_hosts,
+            host_key_alias: None,
+            algorithms: Algorithms::default(),
+            keepalive: Keepalive::default(),
+            connect_timeout: CONNECT_TIMEOUT,
+        }
+    }
+}
+
+/// A flaky path still connects within this, and an administrator in a hurry still waits for it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which of an agent's keys are offered to a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AgentKeys {
+    /// All: the named ones first.
+    #[default]
+    All,
+    /// Only those whose files are named (`IdentitiesOnly`).
+    Named,
+}
+
+/// Algorithms by the names that the protocol has for them, the best liked first; `None` for vmssh's own choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Algorithms {
+    /// Key exchange (`KexAlgorithms`).
+    pub kex: Option<Vec<String>>,
+    /// Ciphers (`Ciphers`).
+    pub ciphers: Option<Vec<String>>,
+    /// Message authentication codes (`MACs`).
+    pub macs: Option<Vec<String>>,
+    /// Host keys (`HostKeyAlgorithms`).
+    pub host_keys: Option<Vec<String>>,
+    /// Signatures of the user's keys (`PubkeyAcceptedAlgorithms`).
+    pub signatures: Option<Vec<String>>,
+}
+
+/// How often a session asks the server for a sign of life, and when it is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long the server may be silent before it is asked (`ServerAliveInterval`); `None`: it is never asked.
+    pub interval: Option<Duration>,
+    /// So many questions without an answer end the session (`ServerAliveCountMax`).
+    pub most_unanswered: usize,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self { interval: Some(super::KEEPALIVE), most_unanswered: 3 }
+    }
 }
 
 /// How to sign in, ready for use: made by [`Client::login`](super::Client::login), shared by all
