@@ -184,8 +184,8 @@ impl NatMap {
     ) -> Result<Vec<&Entry>, SelectError> {
         self.check_terms(set)?;
         let of_set = |entry: &&Entry| {
-            let instance = entry.instance.as_ref().and_then(|id| self.instance(id));
-            set.is_all() || instance.is_some_and(|instance| set.contains(instance))
+            let instance = || entry.instance.as_ref().and_then(|id| self.instance(id));
+            set.is_all() || instance().is_some_and(|instance| set.contains(instance))
         };
         let all: Vec<_> = self.entries.iter().filter(of_set).collect();
         let Some(wanted) = backend_port else { return Ok(all) };
