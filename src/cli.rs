@@ -16,6 +16,7 @@ mod lab;
 mod load;
 mod map;
 mod merge;
+mod openssh;
 mod probe;
 mod prompt;
 mod sign_in;

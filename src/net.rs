@@ -4,6 +4,7 @@ pub mod connect;
 pub mod descriptors;
 mod error_queue;
 pub mod probe;
+pub mod proxy_command;
 pub mod resolve;
 #[cfg(target_os = "linux")]
 mod socket_option;

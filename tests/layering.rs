@@ -70,9 +70,10 @@ const ONLY: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["cli"]),
     ("crossterm", &["term"]),
     ("tokio::signal", &["cli", "term"]),
-    // Starting processes: nobody shells out but the lab, whose instances run commands.
+    // Starting processes: nobody shells out but the lab, whose instances run commands, and where the user's
+    // configuration names a program in place of a connection.
     ("std::process::Command", &["lab"]),
-    ("tokio::process", &["lab"]),
+    ("tokio::process", &["lab", "net"]),
     ("pty_process", &["lab"]),
     // Files: documents, open descriptors, host keys and identities, the terminal, spooled output, the
     // lab's folder.
