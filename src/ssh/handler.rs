@@ -9,7 +9,8 @@ use std::sync::{
 use russh::{
     Channel, ChannelOpenFailure,
     client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session},
-    keys::{HashAlg, PublicKey, PublicKeyOrCertificate},
+    keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate},
+    Names,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +68,30 @@ pub(super) struct Watch {
     pub(super) ending: Ending,
     /// Cancelled when nobody waits for this connection any more.
     pub(super) cut: CancellationToken,
+    /// The type of host key that the first key exchange was signed with.
+    pub(super) key_type: Option<Algorithm>,
+    /// Banners of the sign-in so far.
+    pub(super) banners: Banners,
+}
+
+/// How much a server has said before the sign-in.
+#[derive(Debug, Default)]
+pub(super) struct Banners {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Banners {
+    /// sshd sends one, PAM modules a few more; a text of the law is some KiB.
+    const MOST_MESSAGES: usize = 64;
+    const MOST_BYTES: usize = 64 << 10;
+
+    /// False once it is too much for any honest server.
+    fn take(&mut self, text: &str) -> bool {
+        self.messages = self.messages.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(text.len());
+        self.messages <= Self::MOST_MESSAGES && self.bytes <= Self::MOST_BYTES
+    }
 }
 
 /// What ends a connection from within.
@@ -192,7 +217,33 @@ impl Handler for Watch {
         }
     }
 
+    /// A re-exchange shows a host key again, and russh asks nobody about it: of that key, only its type is
+    /// told. It can't be a stranger's, as it comes through the channel that the first one secured; a server
+    /// that changes its type all the same is not what was agreed on, and OpenSSH leaves it too.
+    async fn kex_done(
+        &mut self,
+        _shared_secret: Option<&[u8]>,
+        names: &Names,
+        _session: &mut Session,
+    ) -> Result<(), WatchError> {
+        tracing::debug!(
+            kex = names.kex.as_ref(),
+            host_key = names.key.as_str(),
+            cipher = names.cipher.as_ref(),
+            "keys exchanged"
+        );
+        match &self.key_type {
+            None => self.key_type = Some(names.key.clone()),
+            Some(first) if *first != names.key => return Err(WatchError::Refused(changed_midway())),
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
     async fn auth_banner(&mut self, banner: &str, _session: &mut Session) -> Result<(), WatchError> {
+        if !self.banners.take(banner) {
+            return Err(WatchError::Refused(flooded()));
+        }
         let text = clean(banner.trim_end().as_bytes());
         if !text.is_empty() {
             self.shared.person.note(text);
@@ -228,6 +279,16 @@ impl Handler for Watch {
         server_channel_open_forwarded_streamlocal(_path: &str);
         server_channel_open_direct_streamlocal(_path: &str);
     }
+}
+
+fn changed_midway() -> Failure {
+    Failure::new(Stage::HostKey, "changed: the server shows another type of host key in the middle of the session")
+        .with_hint("don't go on before you know why: look at the instance by another way (serial console)")
+}
+
+fn flooded() -> Failure {
+    Failure::new(Stage::Auth, "the server sends banners without end")
+        .with_hint("see what sshd has to say on the instance: `journalctl -u ssh`")
 }
 
 /// An error of the protocol in plain words.
