@@ -7,15 +7,14 @@ use std::sync::{
 };
 
 use russh::{
-    Channel, ChannelOpenFailure,
+    Channel, ChannelOpenFailure, Names,
     client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session},
     keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate},
-    Names,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Login,
+    Keepalive, Login,
     greeting::quote,
     host_key::{self, HostKeyStatus, NewHostKey, Verdict},
     known_hosts::{Filing, ServerName},
@@ -25,13 +24,14 @@ use super::{
 use crate::{
     clean::clean,
     event::{Failure, Stage},
+    net::connect::seconds,
 };
 
 /// Why a connection ended before its time, and what to do about it.
 #[derive(Debug, Clone)]
 pub(super) struct Ended {
     pub(super) reason: String,
-    pub(super) hint: &'static str,
+    pub(super) hint: String,
 }
 
 /// How a connection ended, once it has.
@@ -232,12 +232,7 @@ impl Handler for Watch {
             cipher = names.cipher.as_ref(),
             "keys exchanged"
         );
-        match &self.key_type {
-            None => self.key_type = Some(names.key.clone()),
-            Some(first) if *first != names.key => return Err(WatchError::Refused(changed_midway())),
-            Some(_) => {}
-        }
-        Ok(())
+        keeps_type(&mut self.key_type, &names.key).map_err(WatchError::Refused)
     }
 
     async fn auth_banner(&mut self, banner: &str, _session: &mut Session) -> Result<(), WatchError> {
@@ -253,12 +248,16 @@ impl Handler for Watch {
 
     async fn disconnected(&mut self, reason: DisconnectReason<WatchError>) -> Result<(), WatchError> {
         let hint = match &reason {
-            DisconnectReason::Error(WatchError::Russh(russh::Error::KeepaliveTimeout)) => SILENT,
-            _ => RESTARTED,
+            DisconnectReason::Error(WatchError::Russh(russh::Error::KeepaliveTimeout)) => SILENT.into(),
+            DisconnectReason::Error(WatchError::Refused(Failure { hint: Some(hint), .. })) => hint.clone(),
+            _ => RESTARTED.into(),
         };
         let told = match &reason {
             DisconnectReason::ReceivedDisconnect(info) => {
                 format!("the server ended it: {}", quote(&info.message))
+            }
+            DisconnectReason::Error(WatchError::Russh(russh::Error::KeepaliveTimeout)) => {
+                silent(self.login.options.keepalive)
             }
             DisconnectReason::Error(error) => describe(error),
         };
@@ -281,9 +280,24 @@ impl Handler for Watch {
     }
 }
 
+/// For a server that has not answered any of the questions whether it is there.
+fn silent(keepalive: Keepalive) -> String {
+    let questions = u32::try_from(keepalive.most_unanswered).unwrap_or(u32::MAX).saturating_add(1);
+    let whole = keepalive.interval.unwrap_or_default().saturating_mul(questions);
+    format!("no sign of life for {}", seconds(whole))
+}
+
+/// A session keeps to the type of host key that it began with.
+fn keeps_type(first: &mut Option<Algorithm>, now: &Algorithm) -> Result<(), Failure> {
+    if first.get_or_insert_with(|| now.clone()) == now { Ok(()) } else { Err(changed_midway()) }
+}
+
 fn changed_midway() -> Failure {
-    Failure::new(Stage::HostKey, "changed: the server shows another type of host key in the middle of the session")
-        .with_hint("don't go on before you know why: look at the instance by another way (serial console)")
+    Failure::new(
+        Stage::HostKey,
+        "changed: the server shows another type of host key in the middle of the session",
+    )
+    .with_hint("don't go on before you know why: look at the instance by another way (serial console)")
 }
 
 fn flooded() -> Failure {
@@ -305,7 +319,7 @@ pub(super) fn describe(error: &WatchError) -> String {
                 "the server closed the connection".into()
             }
             russh::Error::IO(error) => crate::net::connect::cause(error),
-            russh::Error::KeepaliveTimeout => "no sign of life for two minutes".into(),
+            russh::Error::KeepaliveTimeout => "no sign of life".into(),
             russh::Error::NoCommonAlgo { kind, theirs, .. } => {
                 let kind = match kind {
                     russh::AlgorithmKind::Kex => "key exchange",
@@ -320,5 +334,31 @@ pub(super) fn describe(error: &WatchError) -> String {
             // Some of them quote what the server sent.
             other => quote(&other.to_string()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_of_host_key_stays_what_it_was() {
+        let mut first = None;
+        assert_eq!(keeps_type(&mut first, &Algorithm::Ed25519), Ok(()));
+        assert_eq!(keeps_type(&mut first, &Algorithm::Ed25519), Ok(()));
+        let failure = keeps_type(&mut first, &Algorithm::Rsa { hash: Some(HashAlg::Sha512) }).unwrap_err();
+        assert_eq!(failure.stage, Stage::HostKey);
+    }
+
+    #[test]
+    fn silence_is_as_long_as_it_was_waited_for() {
+        assert_eq!(silent(Keepalive::default()), "no sign of life for 120s");
+    }
+
+    #[test]
+    fn banners_come_to_an_end() {
+        let mut banners = Banners::default();
+        assert!((0..64).all(|_| banners.take("welcome")) && !banners.take("welcome"));
+        assert!(!Banners::default().take(&"x".repeat(70_000)));
     }
 }

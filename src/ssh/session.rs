@@ -118,7 +118,7 @@ impl Session {
     pub(crate) fn lost(&self, stage: Stage) -> Failure {
         let (reason, hint) = match self.ending.get() {
             Some(Ended { reason, hint }) => (reason, hint),
-            None => ("no reason given".into(), RESTARTED),
+            None => ("no reason given".into(), RESTARTED.into()),
         };
         Failure::new(stage, format!("connection lost ({reason})")).with_hint(hint)
     }
