@@ -26,10 +26,16 @@ const PHRASE: &str = "correct-horse-battery";
 const PIECE: usize = 16;
 
 /// A sign-in in a terminal with everything logged. `typed` is what each question is answered with.
-fn sign_in(server: &TestSshd, home: &Path, more: &[&str], typed: &[(&str, &str)]) -> (Option<i32>, String) {
+fn sign_in(
+    verb: &str,
+    server: &TestSshd,
+    home: &Path,
+    more: &[&str],
+    typed: &[(&str, &str)],
+) -> (Option<i32>, String) {
     let target = format!("{}@{}", server.user(), server.endpoint());
     let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_vmssh"))
-        .args(["ssh", &target, "-vvv", "--host-keys", "accept-new"])
+        .args([verb, &target, "-vvv", "--host-keys", "accept-new"])
         .args(more)
         .args(["--", "true"])
         .env_clear()
@@ -106,20 +112,24 @@ fn the_search_finds_what_it_looks_for() {
 
 #[test]
 fn keys_and_pass_phrases_are_told_nobody() {
-    // A key that can't be unlocked must not end in a question for a password.
-    let server = TestSshd::start(&["AuthenticationMethods publickey"]);
+    let server = TestSshd::start(&[]);
     let locked = server.new_key("locked", &["-t", "ed25519"], PHRASE);
     let open = server.key();
     let secrets = secrets(&[&locked, &open]);
     let home = tempfile::tempdir().unwrap();
     let locked_name = locked.to_str().unwrap().to_owned();
-    for (key, typed, expected) in [
-        (open.to_str().unwrap(), &[][..], Some(0)),
-        (&locked_name, &[("locked", PHRASE)], Some(0)),
-        // A wrong one is an error, which must not say what was wrong.
-        (&locked_name, &[("locked", PASSWORD), ("locked", PASSWORD), ("locked", PASSWORD)], Some(255)),
+    for (verb, key, typed, expected) in [
+        ("ssh", open.to_str().unwrap(), &[][..], Some(0)),
+        ("ssh", &locked_name, &[("locked", PHRASE)], Some(0)),
+        // A wrong one is an error, which must not say what was wrong. (`ssh` would ask for a password next.)
+        (
+            "exec",
+            &locked_name,
+            &[("locked", PASSWORD), ("locked", PASSWORD), ("locked", PASSWORD)],
+            Some(255),
+        ),
     ] {
-        let (status, screen) = sign_in(&server, home.path(), &["-i", key], typed);
+        let (status, screen) = sign_in(verb, &server, home.path(), &["-i", key], typed);
         assert_eq!(status, expected, "{screen}");
         assert!(screen.contains("DEBUG"), "{screen}");
         nowhere(&secrets, "the output", screen.as_bytes());
@@ -141,7 +151,7 @@ fn a_password_is_told_nobody() {
         (&[("assword", PASSWORD)][..], Some(0)),
         (&[("assword", PHRASE), ("assword", PHRASE), ("assword", PHRASE)], Some(255)),
     ] {
-        let (status, screen) = sign_in(&server, home.path(), &[], typed);
+        let (status, screen) = sign_in("ssh", &server, home.path(), &[], typed);
         assert_eq!(status, expected, "{screen}");
         nowhere(&secrets, "the output", screen.as_bytes());
     }
