@@ -136,7 +136,7 @@ impl Handler for Server {
                 session.request_failure();
                 session.channel_failure(id).ok();
                 session.xon_xoff_request(id, true)?;
-                session.debug(true, ESCAPES.into(), "").ok();
+                session.debug(true, ESCAPES, "").ok();
                 session.extended_data(id, 99, ESCAPES.as_bytes().to_vec())?;
                 session.keepalive_request()?;
             }
