@@ -317,15 +317,6 @@ fn a_changed_host_key_is_refused() {
 }
 
 #[test]
-fn a_shell_without_a_terminal_is_refused_with_a_hint() {
-    let server = TestSshd::start(&[]);
-    let output = piped(&server, &[]).wait_with_output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success());
-    assert!(said.contains("terminal") && said.contains("hint: ") && said.contains("-- COMMAND"), "{said}");
-}
-
-#[test]
 fn a_command_is_a_pipe_byte_for_byte() {
     let server = TestSshd::start(&[]);
     let mut child = piped(&server, &["--", "cat; echo apart >&2; exit 9"]);

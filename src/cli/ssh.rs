@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use tokio::time::timeout;
 
 use super::{
@@ -38,9 +38,12 @@ pub(super) struct SshArgs {
     pub(super) backend_port: BackendPort,
     #[command(flatten)]
     pub(super) sign_in: SignInArgs,
-    /// Use a remote terminal for the command too
-    #[arg(short, long)]
-    pub(super) tty: bool,
+    /// Use a remote terminal for the command too; twice: also where standard input is no terminal
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(super) tty: u8,
+    /// Use no remote terminal: input and output are passed on byte for byte
+    #[arg(short = 'T', long, conflicts_with = "tty")]
+    pub(super) no_tty: bool,
     /// The command to run
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
@@ -60,9 +63,11 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
         [] => None,
         words => Some(script::command_line(words)?),
     };
-    let pty = command.is_none() || args.tty;
-    if pty && !(term::stdin_is_terminal() && term::stdout_is_terminal()) {
-        return Err(no_terminal(args.tty));
+    let wish = if args.no_tty { Wish::Never } else { Wish::of(args.tty) };
+    let interactive = term::stdin_is_terminal();
+    let pty = terminal(wish, command.as_deref(), interactive);
+    if !interactive && !pty && terminal(wish, command.as_deref(), true) {
+        context.ui.note("no remote terminal, as standard input is none here (-tt wants one all the same, -T says nothing)");
     }
     let wanted = load::Wanted { depth: Depth::Identity, backend_port: Some(args.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
@@ -78,6 +83,7 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
     };
     let session = context.unless_interrupted(connect).await?;
     let end = context.unless_interrupted(talk(context, &session, command, pty)).await;
+    let end = end.map_err(|error| if session.is_lost() { error.hint(again()) } else { error });
     session.close().await;
     client.settle().await;
     match end? {
@@ -98,13 +104,14 @@ async fn talk(
     let size = term::size().unwrap_or_default();
     let request = request(context, command, pty, size);
     let (stdout, stderr) = (term::stdout().map_err(terminal_gone)?, term::stderr().map_err(terminal_gone)?);
-    let raw = pty.then(RawMode::enter).transpose().map_err(terminal_gone)?;
+    let typed = pty && term::stdin_is_terminal();
+    let raw = typed.then(RawMode::enter).transpose().map_err(terminal_gone)?;
     let io = ShellIo {
         input: term::stdin().map_err(terminal_gone)?,
         stdout: stdout.sender(),
         stderr: stderr.sender(),
         resizes: Box::pin(term::resizes(size).map_err(terminal_gone)?),
-        suspend: pty.then(|| Box::new(suspend) as shell::Suspend),
+        suspend: typed.then(|| Box::new(suspend) as shell::Suspend),
     };
     let end = shell::run(session, request, io).await;
     // What came last must be seen before the terminal is ours again.
@@ -161,12 +168,69 @@ fn one(endpoints: Vec<Endpoint>) -> Result<Endpoint, Error> {
     }
 }
 
-fn no_terminal(asked_for: bool) -> Error {
-    let what = if asked_for { "`--tty`" } else { "a shell" };
-    Error::new(Kind::Usage, format!("{what} needs a terminal, and standard input or output is none"))
-        .hint("run a command instead: `vmssh ssh TARGET N -- COMMAND`")
+/// What was said about a remote terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// Nothing: a shell gets one.
+    Unsaid,
+    /// `-T`: none.
+    Never,
+    /// `-t`: a command gets one too.
+    Wanted,
+    /// `-tt`: whatever standard input is.
+    Forced,
+}
+
+impl Wish {
+    /// For `-t` said so often.
+    fn of(count: u8) -> Self {
+        match count {
+            0 => Self::Unsaid,
+            1 => Self::Wanted,
+            _ => Self::Forced,
+        }
+    }
+}
+
+/// Whether a remote terminal is asked for: ssh(1), `-t` and `-T`.
+fn terminal(wish: Wish, command: Option<&str>, stdin_is_terminal: bool) -> bool {
+    match wish {
+        Wish::Never => false,
+        Wish::Forced => true,
+        Wish::Wanted => stdin_is_terminal,
+        Wish::Unsaid => command.is_none() && stdin_is_terminal,
+    }
+}
+
+/// How to come back: what was typed, to be typed again. There are no secrets in it, as none are taken there.
+fn again() -> String {
+    let words: Vec<_> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default();
+    format!("what ran there may have ended with the connection; a new one: `vmssh {words}`")
 }
 
 fn terminal_gone(error: io::Error) -> Error {
     Error::new(Kind::Session, "can't use the terminal").caused_by(Some(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_are_asked_for_as_ssh_asks() {
+        for (t, command, stdin, expected) in [
+            (0, None, true, true),
+            (0, None, false, false),
+            (0, Some("ls"), true, false),
+            (1, Some("ls"), true, true),
+            (1, Some("ls"), false, false),
+            (1, None, false, false),
+            (2, Some("ls"), false, true),
+            (3, None, false, true),
+        ] {
+            assert_eq!(terminal(Wish::of(t), command, stdin), expected, "{t} {command:?} {stdin}");
+        }
+        assert!(!terminal(Wish::Never, None, true));
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use russh::{
     MethodKind, MethodSet,
     client::{AuthResult, KeyboardInteractiveAuthResponse as Reply},
-    keys::{HashAlg, agent::AgentIdentity},
+    keys::{HashAlg, PrivateKeyWithHashAlg, agent::AgentIdentity},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -119,6 +119,15 @@ impl Attempt<'_> {
             (proof, _) => proof.clone(),
         };
         let hash = self.rsa_hash(&proof).await?;
+        // To ask first whether the key is wanted spares a pass phrase or a touch. Where there is neither, it
+        // only costs a round trip.
+        if let (Proof::Key(_), By::File(identity)) = (&proof, &offer.signer)
+            && let Some(key) = identity.open().await
+        {
+            let handle = self.session.handle().map_err(|_| SignError::Gone)?;
+            let signed = handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(key, hash)).await;
+            return signed.map_err(|_| SignError::Gone);
+        }
         let handle = self.session.handle().map_err(|_| SignError::Gone)?;
         match &offer.signer {
             By::File(identity) => {

@@ -10,7 +10,7 @@ use russh::{
 
 use super::{
     ClientError, Destination, Login, LoginOptions, Prompt, auth, greeting,
-    handler::{Ending, Watch},
+    handler::{Banners, Ending, Watch},
     known_hosts::ServerName,
     limit::Limit,
     person::Person,
@@ -105,6 +105,8 @@ impl Client {
             checking_key: progress.checking_key.clone(),
             ending: ending.clone(),
             cut: cutter.token(),
+            key_type: None,
+            banners: Banners::default(),
         };
         let stream = Listening::new(wire, progress.first.clone(), cutter.token());
         let handle: Handle<Watch> = client::connect_stream(config, stream, watch)

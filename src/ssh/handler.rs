@@ -7,14 +7,14 @@ use std::sync::{
 };
 
 use russh::{
-    Channel, ChannelOpenFailure,
+    Channel, ChannelOpenFailure, Names,
     client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session},
-    keys::{HashAlg, PublicKey, PublicKeyOrCertificate},
+    keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Login,
+    Keepalive, Login,
     greeting::quote,
     host_key::{self, HostKeyStatus, NewHostKey, Verdict},
     known_hosts::{Filing, ServerName},
@@ -24,13 +24,14 @@ use super::{
 use crate::{
     clean::clean,
     event::{Failure, Stage},
+    net::connect::seconds,
 };
 
 /// Why a connection ended before its time, and what to do about it.
 #[derive(Debug, Clone)]
 pub(super) struct Ended {
     pub(super) reason: String,
-    pub(super) hint: &'static str,
+    pub(super) hint: String,
 }
 
 /// How a connection ended, once it has.
@@ -67,6 +68,30 @@ pub(super) struct Watch {
     pub(super) ending: Ending,
     /// Cancelled when nobody waits for this connection any more.
     pub(super) cut: CancellationToken,
+    /// The type of host key that the first key exchange was signed with.
+    pub(super) key_type: Option<Algorithm>,
+    /// Banners of the sign-in so far.
+    pub(super) banners: Banners,
+}
+
+/// How much a server has said before the sign-in.
+#[derive(Debug, Default)]
+pub(super) struct Banners {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Banners {
+    /// sshd sends one, PAM modules a few more; a text of the law is some KiB.
+    const MOST_MESSAGES: usize = 64;
+    const MOST_BYTES: usize = 64 << 10;
+
+    /// False once it is too much for any honest server.
+    fn take(&mut self, text: &str) -> bool {
+        self.messages = self.messages.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(text.len());
+        self.messages <= Self::MOST_MESSAGES && self.bytes <= Self::MOST_BYTES
+    }
 }
 
 /// What ends a connection from within.
@@ -192,7 +217,28 @@ impl Handler for Watch {
         }
     }
 
+    /// A re-exchange shows a host key again, and russh asks nobody about it: of that key, only its type is
+    /// told. It can't be a stranger's, as it comes through the channel that the first one secured; a server
+    /// that changes its type all the same is not what was agreed on, and OpenSSH leaves it too.
+    async fn kex_done(
+        &mut self,
+        _shared_secret: Option<&[u8]>,
+        names: &Names,
+        _session: &mut Session,
+    ) -> Result<(), WatchError> {
+        tracing::debug!(
+            kex = names.kex.as_ref(),
+            host_key = names.key.as_str(),
+            cipher = names.cipher.as_ref(),
+            "keys exchanged"
+        );
+        keeps_type(&mut self.key_type, &names.key).map_err(WatchError::Refused)
+    }
+
     async fn auth_banner(&mut self, banner: &str, _session: &mut Session) -> Result<(), WatchError> {
+        if !self.banners.take(banner) {
+            return Err(WatchError::Refused(flooded()));
+        }
         let text = clean(banner.trim_end().as_bytes());
         if !text.is_empty() {
             self.shared.person.note(text);
@@ -202,12 +248,16 @@ impl Handler for Watch {
 
     async fn disconnected(&mut self, reason: DisconnectReason<WatchError>) -> Result<(), WatchError> {
         let hint = match &reason {
-            DisconnectReason::Error(WatchError::Russh(russh::Error::KeepaliveTimeout)) => SILENT,
-            _ => RESTARTED,
+            DisconnectReason::Error(WatchError::Russh(russh::Error::KeepaliveTimeout)) => SILENT.into(),
+            DisconnectReason::Error(WatchError::Refused(Failure { hint: Some(hint), .. })) => hint.clone(),
+            _ => RESTARTED.into(),
         };
         let told = match &reason {
             DisconnectReason::ReceivedDisconnect(info) => {
                 format!("the server ended it: {}", quote(&info.message))
+            }
+            DisconnectReason::Error(WatchError::Russh(russh::Error::KeepaliveTimeout)) => {
+                silent(self.login.options.keepalive)
             }
             DisconnectReason::Error(error) => describe(error),
         };
@@ -230,6 +280,31 @@ impl Handler for Watch {
     }
 }
 
+/// For a server that has not answered any of the questions whether it is there.
+fn silent(keepalive: Keepalive) -> String {
+    let questions = u32::try_from(keepalive.most_unanswered).unwrap_or(u32::MAX).saturating_add(1);
+    let whole = keepalive.interval.unwrap_or_default().saturating_mul(questions);
+    format!("no sign of life for {}", seconds(whole))
+}
+
+/// A session keeps to the type of host key that it began with.
+fn keeps_type(first: &mut Option<Algorithm>, now: &Algorithm) -> Result<(), Failure> {
+    if first.get_or_insert_with(|| now.clone()) == now { Ok(()) } else { Err(changed_midway()) }
+}
+
+fn changed_midway() -> Failure {
+    Failure::new(
+        Stage::HostKey,
+        "changed: the server shows another type of host key in the middle of the session",
+    )
+    .with_hint("don't go on before you know why: look at the instance by another way (serial console)")
+}
+
+fn flooded() -> Failure {
+    Failure::new(Stage::Auth, "the server sends banners without end")
+        .with_hint("see what sshd has to say on the instance: `journalctl -u ssh`")
+}
+
 /// An error of the protocol in plain words.
 pub(super) fn describe(error: &WatchError) -> String {
     use std::io::ErrorKind;
@@ -244,7 +319,7 @@ pub(super) fn describe(error: &WatchError) -> String {
                 "the server closed the connection".into()
             }
             russh::Error::IO(error) => crate::net::connect::cause(error),
-            russh::Error::KeepaliveTimeout => "no sign of life for two minutes".into(),
+            russh::Error::KeepaliveTimeout => "no sign of life".into(),
             russh::Error::NoCommonAlgo { kind, theirs, .. } => {
                 let kind = match kind {
                     russh::AlgorithmKind::Kex => "key exchange",
@@ -259,5 +334,31 @@ pub(super) fn describe(error: &WatchError) -> String {
             // Some of them quote what the server sent.
             other => quote(&other.to_string()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_of_host_key_stays_what_it_was() {
+        let mut first = None;
+        assert_eq!(keeps_type(&mut first, &Algorithm::Ed25519), Ok(()));
+        assert_eq!(keeps_type(&mut first, &Algorithm::Ed25519), Ok(()));
+        let failure = keeps_type(&mut first, &Algorithm::Rsa { hash: Some(HashAlg::Sha512) }).unwrap_err();
+        assert_eq!(failure.stage, Stage::HostKey);
+    }
+
+    #[test]
+    fn silence_is_as_long_as_it_was_waited_for() {
+        assert_eq!(silent(Keepalive::default()), "no sign of life for 120s");
+    }
+
+    #[test]
+    fn banners_come_to_an_end() {
+        let mut banners = Banners::default();
+        assert!((0..64).all(|_| banners.take("welcome")) && !banners.take("welcome"));
+        assert!(!Banners::default().take(&"x".repeat(70_000)));
     }
 }

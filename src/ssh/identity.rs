@@ -105,6 +105,14 @@ impl Identity {
         self.certificate.as_ref()
     }
 
+    /// The private half, where nobody has to be asked for it any more.
+    pub(super) async fn open(&self) -> Option<Arc<PrivateKey>> {
+        match &*self.secret.lock().await {
+            Secret::Open(key) => Some(key.clone()),
+            Secret::Locked(_) | Secret::Lost(_) => None,
+        }
+    }
+
     /// The private half. Asks for the pass phrase the first time; whoever comes meanwhile waits for
     /// that answer. The error says why the key can't be used.
     pub(super) async fn unlock(

@@ -73,6 +73,12 @@ impl Session {
         self.handle_ref().is_none_or(Handle::is_closed)
     }
 
+    /// True once the connection has ended, and not because it was left.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.ending.get().is_some()
+    }
+
     /// Why the connection ended, if it has.
     pub(super) fn ending(&self) -> Option<String> {
         self.ending.get().map(|ended| ended.reason)
@@ -112,7 +118,7 @@ impl Session {
     pub(crate) fn lost(&self, stage: Stage) -> Failure {
         let (reason, hint) = match self.ending.get() {
             Some(Ended { reason, hint }) => (reason, hint),
-            None => ("no reason given".into(), RESTARTED),
+            None => ("no reason given".into(), RESTARTED.into()),
         };
         Failure::new(stage, format!("connection lost ({reason})")).with_hint(hint)
     }

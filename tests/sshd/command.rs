@@ -255,6 +255,6 @@ async fn a_server_that_falls_silent_is_given_up() {
     };
     let (end, ()) = tokio::join!(session.exec("x", Stdin::Reader(Box::new(read)), sender), hurry);
     let failure = end.unwrap_err();
-    assert_eq!(failure.to_string(), "command: connection lost (no sign of life for two minutes)");
+    assert_eq!(failure.to_string(), "command: connection lost (no sign of life for 120s)");
     assert!(failure.hint.unwrap().contains("vmssh probe"));
 }

@@ -49,7 +49,7 @@ struct Instance {
 /// The whole of it, taken down when dropped.
 pub(crate) struct NatNet {
     client: Namespace,
-    _balancer: Namespace,
+    balancer: Namespace,
     instances: Vec<Instance>,
     files: TempDir,
 }
@@ -95,7 +95,7 @@ impl NatNet {
             made.push(Instance { id, port, server, _namespace: namespace });
         }
         balancer.run("nft", &[&rules(&maps, &drops)]);
-        let net = Self { client, _balancer: balancer, instances: made, files };
+        let net = Self { client, balancer, instances: made, files };
         net.write_documents(instances);
         net
     }
@@ -148,6 +148,33 @@ impl NatNet {
             wrapped.current_dir(self.files.path());
         }
         wrapped
+    }
+
+    /// Runs this with the client's network.
+    #[allow(dead_code, reason = "every test program uses some of it")]
+    pub(crate) fn within_client<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.client.within(work)
+    }
+
+    /// From now on the load balancer drops every packet that it should carry, also of flows that there are.
+    #[allow(dead_code, reason = "every test program uses some of it")]
+    pub(crate) fn drop_flows(&self) {
+        self.balancer.run("nft", &["flush chain ip lb through"]);
+    }
+
+    /// From now on new connections to these ports lead to these instances, and to no other.
+    #[allow(dead_code, reason = "every test program uses some of it")]
+    pub(crate) fn lead(&self, ports: &[(u16, &str)]) {
+        let mut rules = "flush chain ip lb incoming\n".to_owned();
+        for (port, id) in ports {
+            let place = self.instances.iter().position(|i| i.id == *id).unwrap();
+            writeln!(
+                rules,
+                "add rule ip lb incoming ip daddr {FRONTEND} tcp dport {port} dnat to 10.77.{place}.2:22"
+            )
+            .unwrap();
+        }
+        self.balancer.run("nft", &[&rules]);
     }
 
     /// UDP datagrams that left the client so far: questions to name servers.
