@@ -10,6 +10,7 @@ mod duration;
 mod error;
 mod exec;
 mod exit;
+mod forward;
 mod interrupt;
 mod inventory;
 mod lab;
@@ -23,6 +24,7 @@ mod ssh;
 mod ssh_config;
 mod ui;
 mod view;
+mod way;
 
 use std::{ffi::OsString, process::ExitCode, time::Duration};
 
