@@ -89,6 +89,8 @@ enum Verb {
     /// counts it (MaxStartups, PerSourcePenalties). Elsewhere the connection is opened and reset.
     ///
     /// Exit status: 0 every endpoint answers, 1 some don't, 3 no name could be resolved.
+    // Here `-i` is the interval, as psping has it.
+    #[command(mut_arg("identity", |arg| arg.short(None)))]
     Probe(ProbeArgs),
     /// Put runs of `vmssh probe -o json` together: shards, runs after each other, places side by side.
     ///

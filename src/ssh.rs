@@ -26,6 +26,7 @@ mod session;
 mod shared;
 pub mod shell;
 mod stage;
+mod through;
 mod transport;
 
 use std::{io, time::Duration};
@@ -40,6 +41,7 @@ pub use known_hosts::KnownHostsFiles;
 pub use login::{AgentKeys, Algorithms, Keepalive, Login, LoginOptions, PasswordUse};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use session::Session;
+pub use through::{Rounds, probe_through};
 
 /// How often a session sends a sign of life. Azure's load balancer forgets a flow that is silent for four
 /// minutes (its shortest setting), and three that are not answered end the session.

@@ -67,7 +67,7 @@ pub(super) async fn access(context: &Context, wish: &Wish<'_>) -> Result<Access,
     match &wish.way.via {
         None => dialled(context, wish).await,
         Some(Via::Instance(set)) => {
-            let hop = carrier(wish, set)?;
+            let hop = carrier(wish.loaded, set, wish.backend_port)?;
             through(context, wish, hop).await
         }
         Some(Via::Auto) => automatic(context, wish).await,
@@ -111,8 +111,8 @@ async fn chain(
 }
 
 /// The endpoint of the instance to go through.
-fn carrier(wish: &Wish<'_>, set: &InstanceSet) -> Result<Endpoint, Error> {
-    let endpoints = one_per_instance(wish.loaded.map.select(set, Some(wish.backend_port))?);
+pub(super) fn carrier(loaded: &Loaded, set: &InstanceSet, port: BackendPort) -> Result<Endpoint, Error> {
+    let endpoints = one_per_instance(loaded.map.select(set, Some(port))?);
     match <[Endpoint; 1]>::try_from(endpoints) {
         Ok([endpoint]) => Ok(endpoint),
         Err(several) => {

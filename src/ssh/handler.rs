@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use russh::{
-    Channel, ChannelOpenFailure,
+    Channel, ChannelId, ChannelOpenFailure,
     client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session},
     keys::{HashAlg, PublicKey, PublicKeyOrCertificate},
 };
@@ -221,6 +221,18 @@ impl Handler for Watch {
             DisconnectReason::ReceivedDisconnect(_) => Ok(()),
             DisconnectReason::Error(error) => Err(error),
         }
+    }
+
+    async fn channel_open_failure(
+        &mut self,
+        _channel: ChannelId,
+        _reason: ChannelOpenFailure,
+        description: &str,
+        _language: &str,
+        _session: &mut Session,
+    ) -> Result<(), WatchError> {
+        self.incoming.refused(description);
+        Ok(())
     }
 
     async fn server_channel_open_forwarded_tcpip(

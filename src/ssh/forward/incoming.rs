@@ -2,6 +2,7 @@
 //! there, and the agent's.
 
 use std::{
+    collections::VecDeque,
     io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -29,6 +30,7 @@ use crate::{
         socks::{Reply, reply},
     },
     net::connect::cause,
+    ssh::greeting::quote,
 };
 
 /// For a connection that this side makes for the instance.
@@ -42,7 +44,12 @@ const MOST_AGENT: usize = 64;
 pub(in crate::ssh) struct Incoming {
     expected: Mutex<Vec<Option<Expected>>>,
     agent: Mutex<Option<Arc<Relay>>>,
+    /// Why the server did not open channels of ours, in its own words and in order.
+    reasons: Mutex<VecDeque<String>>,
 }
+
+/// Reasons that nobody has asked for yet: as many as there may be connections, and some.
+const MOST_REASONS: usize = 2000;
 
 enum Expected {
     /// At port 0 until the server has chosen one.
@@ -106,6 +113,20 @@ impl Incoming {
     /// Whether the server may talk to the agent.
     pub(in crate::ssh) fn relays_agent(&self) -> bool {
         self.agent.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The server has said why it does not open a channel.
+    pub(in crate::ssh) fn refused(&self, reason: &str) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        if reasons.len() < MOST_REASONS {
+            reasons.push_back(if reason.is_empty() { String::new() } else { quote(reason) });
+        }
+    }
+
+    /// The oldest reason that was not taken. russh gives the code of a failure to who waits for the channel and
+    /// the reason to the handler, both in the order of the failures.
+    pub(super) fn reason(&self) -> Option<String> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     /// The forward that listens there. Servers spell the address as they like where it was one of their own

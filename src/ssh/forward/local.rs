@@ -97,10 +97,7 @@ async fn open(lane: &Lane, to: &Place) -> Result<Channel<Msg>, NoWay> {
     if let Err(no_way) = &opened
         && *no_way != NoWay::Lost
     {
-        let detail = match no_way {
-            NoWay::Other(why) => format!(" ({why})"),
-            _ => String::new(),
-        };
+        let detail = no_way.detail();
         let about = match lane.forward.to {
             To::Fixed(_) => detail,
             To::Socks => format!(" ({}){detail}", crate::clean::clean_line(&to.to_string())),

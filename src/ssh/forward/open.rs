@@ -21,8 +21,8 @@ const LIMIT: Duration = Duration::from_secs(150);
 pub enum NoWay {
     /// Its sshd does not allow it.
     Prohibited,
-    /// It could not: refused, unknown, or no answer from there.
-    Failed,
+    /// It could not: refused, unknown, or no answer from there. Its own words, fit to be shown; perhaps none.
+    Failed(String),
     /// It has no room for more.
     Shortage,
     /// It said nothing within this time.
@@ -34,10 +34,10 @@ pub enum NoWay {
 }
 
 impl NoWay {
-    fn of(reason: &ChannelOpenFailure) -> Self {
+    fn of(reason: &ChannelOpenFailure, words: String) -> Self {
         match reason {
             ChannelOpenFailure::AdministrativelyProhibited => Self::Prohibited,
-            ChannelOpenFailure::ConnectFailed => Self::Failed,
+            ChannelOpenFailure::ConnectFailed => Self::Failed(words),
             ChannelOpenFailure::ResourceShortage => Self::Shortage,
             ChannelOpenFailure::UnknownChannelType => Self::Other("it knows no such connections".into()),
             ChannelOpenFailure::Other { reason, .. } => Self::Other(quote(reason)),
@@ -48,7 +48,7 @@ impl NoWay {
     pub(super) fn words(&self) -> &'static str {
         match self {
             Self::Prohibited => "the instance's sshd forbids it",
-            Self::Failed => "the instance can't connect there",
+            Self::Failed(_) => "the instance can't connect there",
             Self::Shortage => "the instance has no room for more connections",
             Self::Silent(_) => "no answer from the instance",
             Self::Other(_) => "the instance refuses it",
@@ -56,11 +56,19 @@ impl NoWay {
         }
     }
 
+    /// What the server says of it, in brackets.
+    pub(super) fn detail(&self) -> String {
+        match self {
+            Self::Other(why) | Self::Failed(why) if !why.is_empty() => format!(" ({why})"),
+            _ => String::new(),
+        }
+    }
+
     /// For a SOCKS client.
     pub(super) fn reply(&self) -> Reply {
         match self {
             Self::Prohibited => Reply::NotAllowed,
-            Self::Failed => Reply::Refused,
+            Self::Failed(_) => Reply::Refused,
             Self::Silent(_) => Reply::Unreachable,
             Self::Shortage | Self::Other(_) | Self::Lost => Reply::Failed,
         }
@@ -70,9 +78,8 @@ impl NoWay {
     pub(super) fn failure(&self, to: &Place, session: &Session) -> Failure {
         let detail = match self {
             Self::Lost => return session.lost(Stage::Channel),
-            Self::Other(why) => format!(" ({why})"),
             Self::Silent(limit) => format!(" (within {})", seconds(*limit)),
-            _ => String::new(),
+            _ => self.detail(),
         };
         Failure::new(Stage::Channel, format!("no connection to {to}: {}{detail}", self.words())).with_hint(
             match self {
@@ -94,7 +101,7 @@ impl Session {
     }
 
     /// The same within a time of one's own.
-    pub(super) async fn open_within(
+    pub(in crate::ssh) async fn open_within(
         self: &Arc<Self>,
         to: &Place,
         limit: Duration,
@@ -129,7 +136,10 @@ impl Session {
             Place::Socket(path) => handle.channel_open_direct_streamlocal(path).await,
         };
         opened.map_err(|error| match error {
-            russh::Error::ChannelOpenFailure(reason) => NoWay::of(&reason),
+            russh::Error::ChannelOpenFailure(reason) => {
+                let words = self.incoming().and_then(|incoming| incoming.reason());
+                NoWay::of(&reason, words.unwrap_or_default())
+            }
             _ => NoWay::Lost,
         })
     }
