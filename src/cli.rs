@@ -10,6 +10,7 @@ mod duration;
 mod error;
 mod exec;
 mod exit;
+mod forward;
 mod interrupt;
 mod inventory;
 mod lab;
@@ -24,6 +25,7 @@ mod ssh;
 mod ssh_config;
 mod ui;
 mod view;
+mod way;
 
 use std::{ffi::OsString, process::ExitCode, time::Duration};
 
@@ -88,6 +90,8 @@ enum Verb {
     /// counts it (MaxStartups, PerSourcePenalties). Elsewhere the connection is opened and reset.
     ///
     /// Exit status: 0 every endpoint answers, 1 some don't, 3 no name could be resolved.
+    // Here `-i` is the interval, as psping has it.
+    #[command(mut_arg("identity", |arg| arg.short(None)))]
     Probe(ProbeArgs),
     /// Put runs of `vmssh probe -o json` together: shards, runs after each other, places side by side.
     ///

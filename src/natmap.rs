@@ -6,6 +6,7 @@
 mod endpoint;
 mod entry;
 mod finding;
+mod inside;
 mod instance;
 mod port;
 mod range;
@@ -17,6 +18,7 @@ use std::collections::{HashMap, HashSet};
 pub use endpoint::{Endpoint, Host, HostError, HostKeyAlias};
 pub use entry::{Entry, Known, Protocol, Rule, Scope, Via};
 pub use finding::{Finding, FindingCode, Severity};
+pub use inside::{Inside, InsideError};
 pub use instance::{Instance, InstanceId, NoPower, Power};
 pub use port::{BackendPort, FrontendPort, PortError};
 pub use range::{PortRange, RangeError};

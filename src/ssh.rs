@@ -11,6 +11,7 @@ mod command;
 mod destination;
 mod error;
 pub mod escape;
+mod forward;
 mod greeting;
 mod handler;
 mod host_key;
@@ -25,6 +26,7 @@ mod session;
 mod shared;
 pub mod shell;
 mod stage;
+mod through;
 mod transport;
 
 use std::{io, time::Duration};
@@ -33,11 +35,13 @@ pub use client::Client;
 pub use command::{RemoteCommand, Stdin};
 pub use destination::Destination;
 pub use error::ClientError;
+pub use forward::{ForwardPlan, Forwards, Gateway, NoWay, Notes};
 pub use host_key::{HostKeyPolicy, KnownKey, NewHostKey};
 pub use known_hosts::KnownHostsFiles;
 pub use login::{AgentKeys, Algorithms, Keepalive, Login, LoginOptions, PasswordUse};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use session::Session;
+pub use through::{Rounds, probe_through};
 
 /// How often a session sends a sign of life. Azure's load balancer forgets a flow that is silent for four
 /// minutes (its shortest setting), and three that are not answered end the session.

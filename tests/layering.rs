@@ -11,8 +11,8 @@ use std::{
 };
 
 const GROUND: &[&str] = &[
-    "natmap", "resource", "resolver", "target", "stats", "merge", "event", "fold", "script", "clean",
-    "pattern",
+    "natmap", "resource", "resolver", "target", "stats", "merge", "event", "fold", "forward", "jump",
+    "script", "clean", "pattern",
 ];
 
 /// The layers' modules, the ground first.

@@ -76,7 +76,7 @@ impl Error {
     }
 
     /// Adds a hint where there is one.
-    fn hints(mut self, hint: Option<String>) -> Self {
+    pub(super) fn hints(mut self, hint: Option<String>) -> Self {
         self.hints.extend(hint);
         self
     }

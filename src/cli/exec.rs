@@ -12,14 +12,15 @@ use super::{
     error::{Error, Kind},
     exit::Exit,
     load,
-    sign_in::{self, Access, Password, SignInArgs},
+    sign_in::{Access, Password, SignInArgs},
     ui::Ui,
+    way::{self, WayArgs},
 };
 use crate::{
     azure::Depth,
     event::{FanoutEvent, Outcome},
     fanout::{self, command::CommandJob},
-    natmap::{Endpoint, display_endpoints, one_per_instance},
+    natmap::{Endpoint, display_endpoints},
     net::descriptors,
     report::{
         exec::{ExecProgress, ExecReport, Options, View},
@@ -37,6 +38,8 @@ pub(super) struct ExecArgs {
     pub(super) instances: InstancesArgs,
     #[command(flatten)]
     pub(super) sign_in: SignInArgs,
+    #[command(flatten)]
+    pub(super) way: WayArgs,
     /// Most instances worked on at once
     #[arg(short = 'P', long, value_name = "N", default_value = "100")]
     pub(super) parallel: NonZeroUsize,
@@ -79,11 +82,18 @@ pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error
     let loaded = load::load(context, &args.target, wanted).await?;
     let set = args.instances.instances.clone().unwrap_or_default();
     load::say_warnings(context, &loaded.map, &set);
+    let wish = way::Wish {
+        target: &args.target,
+        sign_in: &args.sign_in,
+        way: &args.way,
+        loaded: &loaded,
+        set: &set,
+        backend_port: args.instances.backend_port,
+        password: Password::IfToldSo,
+    };
     // Two ways in are still one instance: the command must not run there twice.
-    let endpoints = one_per_instance(loaded.map.select(&set, Some(args.instances.backend_port))?);
-    let to = endpoints.clone();
-    let access = sign_in::access(context, &args.target, &args.sign_in, &loaded, to, Password::IfToldSo);
-    let Access { client, destinations } = context.unless_interrupted(access).await?;
+    let Access { client, destinations } = context.unless_interrupted(way::access(context, &wish)).await?;
+    let endpoints: Vec<_> = destinations.iter().map(|destination| destination.endpoint.clone()).collect();
     raise_descriptors(context, args.parallel.get().min(endpoints.len()));
 
     let view = view(args.output);

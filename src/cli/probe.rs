@@ -5,6 +5,7 @@ mod html;
 mod metrics;
 mod places;
 mod screen;
+mod via;
 
 use std::io::Write;
 
@@ -12,7 +13,7 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::args::ProbeArgs;
-use self::{args::ProbeFormat, places::Begun};
+use self::{args::ProbeFormat, places::Begun, via::Through};
 use super::{
     context::Context,
     error::{Error, Kind},
@@ -46,12 +47,22 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
     let screen = screen::wanted(screen::Wish::of(context, args))?;
     let shard = args.places.shard(&context.config)?;
     let listener = metrics::listen(context, args.places.metrics).await?;
-    let wanted = load::Wanted { depth: Depth::Ports, backend_port: Some(args.instances.backend_port) };
+    // Signing in takes the instances' identities, too.
+    let depth = if args.through.via.is_some() { Depth::Identity } else { Depth::Ports };
+    let wanted = load::Wanted { depth, backend_port: Some(args.instances.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
     let set = args.instances.instances.clone().unwrap_or_default();
     load::say_warnings(context, &loaded.map, &set);
-    let endpoints = loaded.map.select(&set, Some(args.instances.backend_port))?;
+    let through = Through::prepare(context, args, &loaded, &set);
+    let mut through = context.unless_interrupted(through).await?;
+    let endpoints = match &through {
+        Some(through) => through.endpoints.clone(),
+        None => loaded.map.select(&set, Some(args.instances.backend_port))?,
+    };
     let endpoints = places::part(context, endpoints, shard);
+    if let Some(through) = &mut through {
+        through.endpoints.clone_from(&endpoints);
+    }
     let page = html::Page::prepare(context, args, &endpoints).await?;
 
     let begun = Begun::now(context, args, &loaded.map, shard);
@@ -61,7 +72,7 @@ pub(super) async fn run(context: &Context, args: &ProbeArgs) -> Result<Exit, Err
         watchers.push(Box::new(watch));
         serving
     });
-    let stats = probe_all(context, args, &endpoints, screen, watchers).await?;
+    let stats = probe_all(context, args, &endpoints, through, screen, watchers).await?;
     let interrupted = context.interrupt.drain.is_cancelled();
     // Before the results: whoever reads those may stop reading.
     let end = if interrupted { RunEnd::Interrupted } else { RunEnd::Whole };
@@ -88,6 +99,7 @@ async fn probe_all(
     context: &Context,
     args: &ProbeArgs,
     endpoints: &[Endpoint],
+    through: Option<Through>,
     screen: Option<AtEnd>,
     mut watchers: Vec<Box<dyn ProbeWatch>>,
 ) -> Result<Vec<ProbeStats>, Error> {
@@ -97,7 +109,16 @@ async fn probe_all(
     let (events, arriving) = mpsc::channel(EVENTS);
     // The person at the screen may end the run without interrupting the program.
     let stop = context.interrupt.drain.child_token();
-    let probing = probe::probe(endpoints, options, &resolver, events, stop.clone());
+    let stopped = stop.clone();
+    let probing = async {
+        match through {
+            Some(through) => {
+                through.probe(&options, events, stopped).await;
+                Ok(())
+            }
+            None => probe::probe(endpoints, options, &resolver, events, stopped).await,
+        }
+    };
     let adding = async {
         if let Some(at_end) = screen {
             return look_on(context, args, endpoints, at_end, &stop, watchers, arriving).await;

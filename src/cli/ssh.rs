@@ -1,25 +1,31 @@
 //! `vmssh ssh`: a session on one instance.
 
-use std::{io, time::Duration};
+use std::{future::pending, io, num::NonZeroU16, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use clap::{ArgAction, Args};
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     args::{DEFAULT_BACKEND_PORT, TargetArgs},
     context::Context,
     error::{Error, Kind},
     exit::Exit,
-    load,
-    sign_in::{self, Access, Password, SignInArgs},
+    forward::{self, ForwardArgs, Notices},
+    load::{self, Loaded},
+    sign_in::{Access, Password, SignInArgs},
+    way::{self, WayArgs},
 };
 use crate::{
     azure::Depth,
     event::TerminalSize,
-    natmap::{BackendPort, Endpoint, InstanceSet, display_endpoints, one_per_instance},
+    forward::Place,
+    natmap::{
+        BackendPort, Endpoint, FrontendPort, Host, Instance, InstanceSet, display_endpoints, one_per_instance,
+    },
     script,
     ssh::{
-        Session,
+        Client, Destination, Forwards, Session,
         pty::Modes,
         shell::{self, PtyRequest, ShellEnd, ShellIo, ShellRequest},
     },
@@ -38,12 +44,19 @@ pub(super) struct SshArgs {
     pub(super) backend_port: BackendPort,
     #[command(flatten)]
     pub(super) sign_in: SignInArgs,
+    #[command(flatten)]
+    pub(super) way: WayArgs,
+    #[command(flatten)]
+    pub(super) forward: ForwardArgs,
     /// Use a remote terminal for the command too; twice: also where standard input is no terminal
     #[arg(short, long, action = ArgAction::Count)]
     pub(super) tty: u8,
     /// Use no remote terminal: input and output are passed on byte for byte
     #[arg(short = 'T', long, conflicts_with = "tty")]
     pub(super) no_tty: bool,
+    /// Leave standard input alone: a command reads nothing
+    #[arg(short = 'n', long, conflicts_with_all = ["tty", "stdio"])]
+    pub(super) no_input: bool,
     /// The command to run
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
@@ -63,29 +76,122 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
         [] => None,
         words => Some(script::command_line(words)?),
     };
+    let shell = args.forward.stdio.is_none() && !args.forward.no_shell;
     let wish = if args.no_tty { Wish::Never } else { Wish::of(args.tty) };
-    let interactive = term::stdin_is_terminal();
-    let pty = terminal(wish, command.as_deref(), interactive);
-    if !interactive && !pty && terminal(wish, command.as_deref(), true) {
+    let interactive = term::stdin_is_terminal() && !args.no_input;
+    let pty = shell && terminal(wish, command.as_deref(), interactive);
+    if shell && !interactive && !pty && terminal(wish, command.as_deref(), true) {
         context.ui.note("no remote terminal, as standard input is none here (-tt wants one all the same, -T says nothing)");
     }
     let wanted = load::Wanted { depth: Depth::Identity, backend_port: Some(args.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
     let set = args.instance.clone().unwrap_or_default();
     load::say_warnings(context, &loaded.map, &set);
-    let endpoint = one(one_per_instance(loaded.map.select(&set, Some(args.backend_port))?))?;
-    let to = vec![endpoint];
-    let access = sign_in::access(context, &args.target, &args.sign_in, &loaded, to, Password::OnNeed);
-    let Access { client, destinations } = context.unless_interrupted(access).await?;
-    let connect = async {
-        let nowhere = || Error::new(Kind::Usage, "no instance is left to work on");
-        client.connect(destinations.first().ok_or_else(nowhere)?).await.map_err(Error::from)
+    let (client, destination) = destination(context, &args, &loaded, &set).await?;
+    let ended = if let Some(place) = &args.forward.stdio {
+        context.unless_interrupted(stdio(&client, &destination, place)).await
+    } else if args.forward.no_shell {
+        forward_only(context, &client, &destination, &args.forward).await
+    } else {
+        let asked = Asked { command, pty, input: !args.no_input };
+        Box::pin(session(context, &client, &destination, &args.forward, asked)).await
     };
-    let session = context.unless_interrupted(connect).await?;
-    let end = context.unless_interrupted(talk(context, &session, command, pty)).await;
+    client.settle().await;
+    ended
+}
+
+/// Where to, and who signs in there.
+async fn destination(
+    context: &Context,
+    args: &SshArgs,
+    loaded: &Loaded,
+    set: &InstanceSet,
+) -> Result<(Client, Destination), Error> {
+    let wish = way::Wish {
+        target: &args.target,
+        sign_in: &args.sign_in,
+        way: &args.way,
+        loaded,
+        set,
+        backend_port: args.backend_port,
+        password: Password::OnNeed,
+    };
+    // Before the way is looked for, which may take signing in somewhere.
+    if args.way.via.is_none() {
+        one(one_per_instance(loaded.map.select(set, Some(args.backend_port))?))?;
+    } else {
+        one(loaded.map.instances.iter().filter(|instance| set.contains(instance)).map(bare).collect())?;
+    }
+    let Access { client, destinations } = context.unless_interrupted(way::access(context, &wish)).await?;
+    let nowhere = || Error::new(Kind::Usage, "no instance is left to work on");
+    Ok((client, destinations.into_iter().next().ok_or_else(nowhere)?))
+}
+
+/// An instance as an endpoint of which only the name counts.
+fn bare(instance: &Instance) -> Endpoint {
+    Endpoint {
+        instance: Some(instance.id.clone()),
+        name: instance.name.clone(),
+        vm_id: None,
+        host: Host::Unknown,
+        port: FrontendPort::from(NonZeroU16::MIN),
+    }
+}
+
+/// What is to run on the instance.
+struct Asked {
+    command: Option<String>,
+    pty: bool,
+    /// Whether it reads standard input.
+    input: bool,
+}
+
+/// A shell or command, with forwards beside it on a session of their own.
+async fn session(
+    context: &Context,
+    client: &Client,
+    destination: &Destination,
+    args: &ForwardArgs,
+    asked: Asked,
+) -> Result<Exit, Error> {
+    let session = context.unless_interrupted(async { Ok(client.connect(destination).await?) }).await?;
+    if args.forward_agent {
+        match &context.config.agent_socket {
+            Some(socket) => session.forward_agent(socket.clone()),
+            None => context.ui.warn("there is no agent to take along (SSH_AUTH_SOCK is not set)"),
+        }
+    }
+    let notices = Notices::new(context);
+    let forwards = match args.plan() {
+        Some(plan) => {
+            let beside = destination.apart();
+            let opening = forward::open(context, client, &beside, args, &plan, &notices);
+            Some(context.unless_interrupted(opening).await?)
+        }
+        None => None,
+    };
+    let end = {
+        let list = forwards.as_ref().map(|forwards| Box::new(forwards.list()) as shell::List);
+        let talk = talk(context, &session, asked, list, &notices);
+        let mut talk = std::pin::pin!(context.unless_interrupted(talk));
+        let lost = async {
+            match &forwards {
+                Some(forwards) => forwards.lost().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            end = &mut talk => end,
+            // The shell goes on without them.
+            lost = lost => {
+                notices.say(&format!("the forwards have ended: {}", lost.message));
+                talk.await
+            }
+        }
+    };
     let end = end.map_err(|error| if session.is_lost() { error.hint(again()) } else { error });
     session.close().await;
-    client.settle().await;
+    say_repeated(context, forwards.as_ref());
     match end? {
         ShellEnd::Exit(exit) => Ok(Exit::Remote(exit.status())),
         // It has said so itself, where the terminal could take it.
@@ -94,26 +200,72 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
     }
 }
 
+/// Forwards, until the user or the instance ends it.
+async fn forward_only(
+    context: &Context,
+    client: &Client,
+    destination: &Destination,
+    args: &ForwardArgs,
+) -> Result<Exit, Error> {
+    if args.forward_agent {
+        context.ui.warn("-A takes the agent to a shell or command, and with -N there is none");
+    }
+    let plan = args.plan().unwrap_or_default();
+    let notices = Notices::new(context);
+    let opening = forward::open(context, client, destination, args, &plan, &notices);
+    let forwards = context.unless_interrupted(opening).await?;
+    for line in forwards.list()() {
+        context.ui.note(&format!("forwarding {line}"));
+    }
+    let lost = tokio::select! {
+        lost = forwards.lost() => Err(lost.into()),
+        () = context.interrupt.drain.cancelled() => Err(Error::interrupted()),
+    };
+    say_repeated(context, Some(&forwards));
+    lost
+}
+
+fn say_repeated(context: &Context, forwards: Option<&Forwards>) {
+    forwards.map(Forwards::repeated).unwrap_or_default().iter().for_each(|line| context.ui.note(line));
+}
+
+/// Joins standard input and output to one connection.
+async fn stdio(client: &Client, destination: &Destination, place: &Place) -> Result<Exit, Error> {
+    let session = Arc::new(client.connect(destination).await?);
+    let stdout = term::stdout().map_err(terminal_gone)?;
+    let ended = session.join(place, term::stdin().map_err(terminal_gone)?, stdout.sender()).await;
+    match stdout.finish().await {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::output(&error)),
+        _ => Ok(ended.map(|()| Exit::Ok)?),
+    }
+}
+
 /// Joins the session to the process's streams, raw while a remote terminal is used.
 async fn talk(
     context: &Context,
     session: &Session,
-    command: Option<String>,
-    pty: bool,
+    asked: Asked,
+    list: Option<shell::List>,
+    notices: &Notices,
 ) -> Result<ShellEnd, Error> {
+    let Asked { command, pty, input } = asked;
     let size = term::size().unwrap_or_default();
     let request = request(context, command, pty, size);
     let (stdout, stderr) = (term::stdout().map_err(terminal_gone)?, term::stderr().map_err(terminal_gone)?);
     let typed = pty && term::stdin_is_terminal();
     let raw = typed.then(RawMode::enter).transpose().map_err(terminal_gone)?;
     let io = ShellIo {
-        input: term::stdin().map_err(terminal_gone)?,
+        input: if input { term::stdin().map_err(terminal_gone)? } else { nothing() },
         stdout: stdout.sender(),
         stderr: stderr.sender(),
         resizes: Box::pin(term::resizes(size).map_err(terminal_gone)?),
         suspend: typed.then(|| Box::new(suspend) as shell::Suspend),
+        list,
     };
+    notices.raw(raw.as_ref().map(|_| stderr.sender()));
     let end = shell::run(session, request, io).await;
+    // Standard error is finished once nobody can send to it.
+    notices.raw(None);
     // What came last must be seen before the terminal is ours again.
     let written = async {
         let written = stdout.finish().await;
@@ -129,6 +281,11 @@ async fn talk(
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::output(&error)),
         _ => Ok(end?),
     }
+}
+
+/// Input that ends before it begins.
+fn nothing() -> mpsc::Receiver<Bytes> {
+    mpsc::channel(1).1
 }
 
 fn request(context: &Context, command: Option<String>, pty: bool, size: TerminalSize) -> ShellRequest {

@@ -88,8 +88,14 @@ impl Endpoint {
     #[must_use]
     pub fn host_key_alias(&self) -> HostKeyAlias {
         if let Some(vm_id) = &self.vm_id {
-            return HostKeyAlias(vm_id.to_ascii_lowercase());
+            return HostKeyAlias::of_machine(vm_id);
         }
+        self.dialled_alias()
+    }
+
+    /// The name of what is dialled, whoever that is.
+    #[must_use]
+    pub fn dialled_alias(&self) -> HostKeyAlias {
         HostKeyAlias(if self.port.get() == 22 {
             self.host.to_string()
         } else {
@@ -120,6 +126,19 @@ pub(crate) fn socket_text(host: &Host, port: FrontendPort) -> String {
 pub struct HostKeyAlias(String);
 
 impl HostKeyAlias {
+    /// Of a machine that Azure's GUID is known of.
+    #[must_use]
+    pub fn of_machine(vm_id: &str) -> Self {
+        Self(vm_id.to_ascii_lowercase())
+    }
+
+    /// Of an address of a network that is reached through a frontend. Private addresses are the same ones
+    /// everywhere.
+    #[must_use]
+    pub fn behind(frontend: &Host, address: IpAddr) -> Self {
+        Self(format!("{address}%{frontend}"))
+    }
+
     /// The alias as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -235,7 +235,7 @@ impl NatMap {
         }
     }
 
-    fn check_terms(&self, set: &InstanceSet) -> Result<(), SelectError> {
+    pub(super) fn check_terms(&self, set: &InstanceSet) -> Result<(), SelectError> {
         if self.entries.is_empty() && self.instances.is_empty() {
             return Ok(());
         }

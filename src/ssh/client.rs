@@ -7,9 +7,12 @@ use russh::{
     client::{self, Handle},
     keys::Algorithm,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientError, Destination, Login, LoginOptions, Prompt, auth, greeting,
+    ClientError, Destination, Login, LoginOptions, PasswordUse, Prompt, auth,
+    forward::Incoming,
+    greeting,
     handler::{Banners, Ending, Watch},
     known_hosts::ServerName,
     limit::Limit,
@@ -21,7 +24,7 @@ use super::{
 };
 use crate::{
     event::{Failure, Stage},
-    natmap::Endpoint,
+    natmap::{Endpoint, HostKeyAlias},
     net::{connect, resolve::Resolver},
 };
 
@@ -71,6 +74,36 @@ impl Client {
         }
     }
 
+    /// Signs in to a server that is to carry others, and keeps that session for them.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn reach(&self, hop: &Arc<Destination>) -> Result<(), Failure> {
+        self.carrier(hop).await.map(drop)
+    }
+
+    /// The session of a server that carries others, for something else to be asked over it.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn carrying(&self, hop: &Arc<Destination>) -> Result<Arc<Session>, Failure> {
+        self.carrier(hop).await
+    }
+
+    /// The same sign-in for another user. A password that was given for the first one is not the other's: it is
+    /// asked for.
+    ///
+    /// # Errors
+    /// As [`login`](Self::login).
+    pub async fn login_as(&self, login: &Login, user: String) -> Result<Arc<Login>, ClientError> {
+        let options = login.options.clone();
+        let password = match options.password {
+            PasswordUse::Given(_) => PasswordUse::Ask,
+            other => other,
+        };
+        self.login(LoginOptions { user, password, host_key_alias: None, ..options }).await
+    }
+
     /// Waits until the connections that were dropped have said goodbye: a second at most for each,
     /// all at once. What is still on its way when the runtime ends is cut off. Sessions that only carried
     /// others are among them.
@@ -91,11 +124,12 @@ impl Client {
         progress.reach(Stage::Banner);
         tracing::debug!(%endpoint, "connected");
 
-        let name = server_name(endpoint);
-        let label = label(endpoint);
+        let alias = destination.host_key_alias();
+        let (name, label) = (server_name(&alias), label(endpoint, &alias));
         let server = label.clone();
         let config = Arc::new(config(&login.known_hosts.types(&name), &login.options));
         let ending = Ending::default();
+        let (incoming, ended) = (Arc::<Incoming>::default(), CancellationToken::new());
         let watch = Watch {
             shared: self.shared.clone(),
             login: login.clone(),
@@ -107,6 +141,8 @@ impl Client {
             cut: cutter.token(),
             key_type: None,
             banners: Banners::default(),
+            incoming: incoming.clone(),
+            _alive: ended.clone().drop_guard(),
         };
         let stream = Listening::new(wire, progress.first.clone(), cutter.token());
         let handle: Handle<Watch> = client::connect_stream(config, stream, watch)
@@ -116,7 +152,7 @@ impl Client {
         tracing::debug!(%endpoint, server = %greeting::identification(&progress.first.get()), "keys exchanged, host key accepted");
 
         // From here on the session's drop says goodbye, also when this future is dropped.
-        let link = Link { handle, _cutter: cutter, _carrier: carrier };
+        let link = Link { handle, _cutter: cutter, _carrier: carrier, incoming, ended };
         let mut session = Session::new(self.shared.clone(), login.clone(), ending, link);
         auth::sign_in(&self.shared, &mut session, limit, &server).await?;
         tracing::debug!(%endpoint, user = %login.options.user, "signed in");
@@ -173,21 +209,22 @@ impl Client {
     }
 }
 
-/// What people call the server: where its key is filed under a GUID, the instance and where it was dialled
-/// as well.
-fn label(endpoint: &Endpoint) -> String {
-    let alias = endpoint.host_key_alias();
-    match (&endpoint.vm_id, &endpoint.instance) {
-        (Some(_), Some(instance)) => format!("instance {instance} at {endpoint} ({alias})"),
+/// What people call the server: where its key is not filed under what was dialled, the instance and where that
+/// was as well.
+fn label(endpoint: &Endpoint, alias: &HostKeyAlias) -> String {
+    match &endpoint.instance {
+        Some(instance) if *alias != endpoint.dialled_alias() => {
+            format!("instance {instance} at {endpoint} ({alias})")
+        }
         _ => alias.to_string(),
     }
 }
 
-fn server_name(endpoint: &Endpoint) -> ServerName {
-    let alias = endpoint.host_key_alias().as_str().to_ascii_lowercase();
+fn server_name(alias: &HostKeyAlias) -> ServerName {
+    let alias = alias.as_str().to_ascii_lowercase();
     // An instance that is known by its `vmId` is not whoever else has answered at that address.
-    let bare = endpoint.vm_id.is_none().then(|| endpoint.host.to_string().to_ascii_lowercase());
-    ServerName { bare: bare.filter(|bare| *bare != alias), alias }
+    let bare = alias.strip_prefix('[').and_then(|rest| rest.rsplit_once("]:"));
+    ServerName { bare: bare.map(|(host, _)| host.to_owned()), alias }
 }
 
 fn config(known_types: &[Algorithm], options: &LoginOptions) -> client::Config {
@@ -255,8 +292,8 @@ mod tests {
             host: "Web.Example".parse().unwrap(),
             port: port.try_into().unwrap(),
         };
-        let name = server_name(&endpoint(50000));
+        let name = server_name(&endpoint(50000).host_key_alias());
         assert_eq!((name.alias.as_str(), name.bare.as_deref()), ("[web.example]:50000", Some("web.example")));
-        assert_eq!(server_name(&endpoint(22)).bare, None);
+        assert_eq!(server_name(&endpoint(22).host_key_alias()).bare, None);
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::Login;
-use crate::natmap::Endpoint;
+use crate::natmap::{Endpoint, HostKeyAlias};
 
 /// Where a session goes to, how to sign in there, and the way.
 #[derive(Debug, Clone)]
@@ -13,12 +13,28 @@ pub struct Destination {
     /// The server whose session carries this one; `None`: it is dialled from here. That server may stand
     /// behind another one in turn.
     pub via: Option<Arc<Destination>>,
+    /// The name that its host key is filed under, where that is not the endpoint's own: an instance has one key,
+    /// whichever way it is reached.
+    pub known_as: Option<HostKeyAlias>,
 }
 
 impl Destination {
     /// One that is dialled from here.
     #[must_use]
     pub fn direct(endpoint: Endpoint, login: Arc<Login>) -> Self {
-        Self { endpoint, login, via: None }
+        Self { endpoint, login, via: None, known_as: None }
+    }
+
+    /// The same as one that shares no session on the way with this one: what holds up the one must not hold up
+    /// the other.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { via: self.via.as_ref().map(|hop| Arc::new(hop.apart())), ..self.clone() }
+    }
+
+    /// The name that its host key is filed under.
+    #[must_use]
+    pub fn host_key_alias(&self) -> HostKeyAlias {
+        self.known_as.clone().unwrap_or_else(|| self.endpoint.host_key_alias())
     }
 }

@@ -1,5 +1,5 @@
 //! What russh calls while a connection lives: the host key check, banners, and no to every channel
-//! that a server wants to open.
+//! that a server wants to open and nobody has asked for.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -7,14 +7,15 @@ use std::sync::{
 };
 
 use russh::{
-    Channel, ChannelOpenFailure, Names,
+    Channel, ChannelId, ChannelOpenFailure, Names,
     client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session},
     keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Keepalive, Login,
+    forward::Incoming,
     greeting::quote,
     host_key::{self, HostKeyStatus, NewHostKey, Verdict},
     known_hosts::{Filing, ServerName},
@@ -72,6 +73,10 @@ pub(super) struct Watch {
     pub(super) key_type: Option<Algorithm>,
     /// Banners of the sign-in so far.
     pub(super) banners: Banners,
+    /// The channels that the server may open.
+    pub(super) incoming: Arc<Incoming>,
+    /// Goes with russh's task, and so with the connection.
+    pub(super) _alive: DropGuard,
 }
 
 /// How much a server has said before the sign-in.
@@ -268,14 +273,58 @@ impl Handler for Watch {
         }
     }
 
+    async fn channel_open_failure(
+        &mut self,
+        _channel: ChannelId,
+        _reason: ChannelOpenFailure,
+        description: &str,
+        _language: &str,
+        _session: &mut Session,
+    ) -> Result<(), WatchError> {
+        self.incoming.refused(description);
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        at: &str,
+        at_port: u32,
+        _from: &str,
+        _from_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), WatchError> {
+        self.incoming.port(channel, at, at_port, reply);
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        at: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), WatchError> {
+        self.incoming.socket(channel, at, reply);
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), WatchError> {
+        self.incoming.agent(channel, reply, self.cut.clone());
+        Ok(())
+    }
+
     reject! {
         server_channel_open_session();
-        server_channel_open_agent_forward();
         server_channel_open_unknown();
-        server_channel_open_forwarded_tcpip(_at: &str, _at_port: u32, _from: &str, _from_port: u32);
         server_channel_open_direct_tcpip(_to: &str, _to_port: u32, _from: &str, _from_port: u32);
         server_channel_open_x11(_from: &str, _from_port: u32);
-        server_channel_open_forwarded_streamlocal(_path: &str);
         server_channel_open_direct_streamlocal(_path: &str);
     }
 }

@@ -7,10 +7,11 @@ use russh::{
     client::{Handle, Msg},
 };
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Login,
+    forward::Incoming,
     greeting::quote,
     handler::{Ended, Ending, RESTARTED, Watch},
     shared::Shared,
@@ -42,6 +43,10 @@ pub(super) struct Link {
     pub(super) _cutter: Cutter,
     /// The session that carries this one, which must outlive it.
     pub(super) _carrier: Option<Arc<Session>>,
+    /// The channels that the server may open.
+    pub(super) incoming: Arc<Incoming>,
+    /// Cancelled when the connection has ended.
+    pub(super) ended: CancellationToken,
 }
 
 impl std::fmt::Debug for Session {
@@ -67,6 +72,36 @@ impl Session {
 
     pub(super) fn handle_ref(&self) -> Option<&Handle<Watch>> {
         self.link.as_ref().map(|link| &link.handle)
+    }
+
+    /// The channels that the server may open.
+    pub(super) fn incoming(&self) -> Option<&Arc<Incoming>> {
+        self.link.as_ref().map(|link| &link.incoming)
+    }
+
+    /// Lets the instance use the agent at this socket (on Windows its named pipe), with a shell or command that
+    /// is begun from now on. Whoever is root over there can use its keys as long as the session lasts.
+    pub fn forward_agent(&self, socket: std::path::PathBuf) {
+        if let Some(link) = &self.link {
+            link.incoming.relay_agent(socket, link.handle.agent_session_binding().cloned());
+        }
+    }
+
+    /// Whether the instance may.
+    pub(super) fn forwards_agent(&self) -> bool {
+        self.incoming().is_some_and(|incoming| incoming.relays_agent())
+    }
+
+    /// Something the person should know.
+    pub(super) fn note(&self, text: &str) {
+        self.shared.person.note(text);
+    }
+
+    /// Waits for the end of the connection.
+    pub(super) async fn ended(&self) {
+        if let Some(link) = &self.link {
+            link.ended.cancelled().await;
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -71,7 +71,12 @@ pub struct ShellIo {
     pub resizes: BoxStream<'static, TerminalSize>,
     /// Stops the process and returns when it is continued, with the size that the terminal then has.
     pub suspend: Option<Suspend>,
+    /// What else there is for `~#` to show, a line each.
+    pub list: Option<List>,
 }
+
+/// See [`ShellIo::list`].
+pub type List = Box<dyn Fn() -> Vec<String> + Send>;
 
 /// See [`ShellIo::suspend`].
 pub type Suspend = Box<dyn FnMut() -> Option<TerminalSize> + Send>;
@@ -99,7 +104,8 @@ pub enum ShellEnd {
 /// # Errors
 /// When the server refuses what is asked, or the connection is lost before the end is known.
 pub async fn run(session: &Session, request: ShellRequest, io: ShellIo) -> Result<ShellEnd, Failure> {
-    let channel = session.open_channel().await?;
+    let mut channel = session.open_channel().await?;
+    session.request_agent(&mut channel).await?;
     drive(channel, request, io, session.goodbyes(), |stage| session.lost(stage)).await
 }
 
@@ -126,6 +132,7 @@ async fn drive(
         queue,
         notes: io.stderr.clone(),
         suspend: io.suspend,
+        list: io.list,
     };
     let output = Output::Apart { stdout: io.stdout, stderr: io.stderr };
     let end = tokio::select! {
@@ -140,6 +147,34 @@ async fn drive(
     }
     running.end(&end);
     end
+}
+
+impl Session {
+    /// Lets the instance use the agent, where the user wants that. A server that doesn't is no reason to go
+    /// without the rest.
+    async fn request_agent(&self, channel: &mut Channel<Msg>) -> Result<(), Failure> {
+        if !self.forwards_agent() {
+            return Ok(());
+        }
+        let lost = |_| self.lost(Stage::Channel);
+        channel.agent_forward(true).await.map_err(lost)?;
+        let answer = async {
+            loop {
+                match channel.wait().await {
+                    Some(ChannelMsg::Success) => return Ok(()),
+                    Some(ChannelMsg::Failure) => {
+                        self.note(
+                            "the server does not take the agent along (AllowAgentForwarding in its sshd_config)",
+                        );
+                        return Ok(());
+                    }
+                    Some(ChannelMsg::Close) | None => return Err(self.lost(Stage::Channel)),
+                    Some(_) => {}
+                }
+            }
+        };
+        timeout(REPLY_LIMIT, answer).await.unwrap_or_else(|_| Err(no_reply("the agent")))
+    }
 }
 
 /// Asks for the terminal and waits for the answer: a program that expects one must not be started without.
@@ -212,6 +247,7 @@ struct Keyboard {
     queue: mpsc::Sender<Bytes>,
     notes: mpsc::Sender<Bytes>,
     suspend: Option<Suspend>,
+    list: Option<List>,
 }
 
 impl Keyboard {
@@ -234,7 +270,11 @@ impl Keyboard {
                     }
                     Step::Suspend => self.suspend(writer).await,
                     Step::Help => self.note(HELP),
-                    Step::List => self.note(&format!("~#\r\nchannel 0: {}\r\n", self.title)),
+                    Step::List => {
+                        let more = self.list.as_ref().map(|list| list()).unwrap_or_default();
+                        let more: String = more.iter().map(|line| format!("{line}\r\n")).collect();
+                        self.note(&format!("~#\r\nchannel 0: {}\r\n{more}", self.title));
+                    }
                 }
             }
         }

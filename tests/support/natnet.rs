@@ -4,11 +4,13 @@
 //! client 192.0.2.10 -- load balancer 198.51.100.10, port P -> 10.77.K.2:22 -- instance K
 //! ```
 //!
-//! There is no way out of it. The load balancer drops what no rule maps, as Azure's does, and leaves
+//! There is no way out of it. Instances reach each other. The load balancer drops what no rule maps, as Azure's does, and leaves
 //! the client's address as it is.
+#![allow(dead_code, reason = "every test that includes this file uses a part of it")]
 
 use std::{fmt::Write as _, fs, net::Ipv4Addr, path::PathBuf, process::Command};
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
@@ -22,6 +24,9 @@ pub(crate) const FRONTEND: &str = "198.51.100.10";
 pub(crate) const NAME: &str = "web.example";
 /// No packet to these is answered: what the load balancer takes for itself it drops.
 pub(crate) const SILENT: [&str; 3] = ["198.51.100.53", "198.51.100.54", "198.51.100.55"];
+
+/// The network of the instances.
+const INSIDE: &str = "10.77.0.0/16";
 
 /// What is wrong with an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +42,8 @@ pub(crate) enum Fault {
     NoKey,
     /// It has no NAT rule, and is not there.
     Unmapped,
+    /// It has no NAT rule; its siblings reach it.
+    NoRule,
 }
 
 struct Instance {
@@ -79,7 +86,10 @@ impl NatNet {
                 let namespace = Namespace::new(id);
                 link(&namespace, &[&format!("{address}/24")], &balancer, &[&format!("{gateway}/24")]);
                 namespace.ip(&["route", "add", "192.0.2.0/24", "via", &gateway.to_string()]);
-                writeln!(maps, "ip daddr {FRONTEND} tcp dport {port} dnat to {address}:22").unwrap();
+                namespace.ip(&["route", "add", INSIDE, "via", &gateway.to_string()]);
+                if fault != Fault::NoRule {
+                    writeln!(maps, "ip daddr {FRONTEND} tcp dport {port} dnat to {address}:22").unwrap();
+                }
                 namespace
             });
             if fault == Fault::Filtered {
@@ -120,6 +130,46 @@ impl NatNet {
     /// TARGET for vmssh: the scale set as root.
     pub(crate) fn target(&self) -> String {
         format!("root@@{}", self.files.path().join("ports.json").display())
+    }
+
+    /// The same of documents that tell the private addresses too: network cards, load balancer and address.
+    pub(crate) fn target_with_addresses(&self, instances: &[(&str, u16, Fault)]) -> String {
+        let group = "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups/rg/providers";
+        let set = format!("{group}/Microsoft.Compute/virtualMachineScaleSets/web");
+        let balancer = format!("{group}/Microsoft.Network/loadBalancers/web-lb");
+        let public = format!("{group}/Microsoft.Network/publicIPAddresses/web-ip");
+        let frontend = format!("{balancer}/frontendIPConfigurations/f");
+        let (mut cards, mut rules) = (Vec::new(), Vec::new());
+        for (place, (id, port, fault)) in instances.iter().enumerate() {
+            let card = format!("{set}/virtualMachines/{id}/networkInterfaces/nic");
+            let way = format!("{card}/ipConfigurations/ip");
+            let rule = format!("{balancer}/inboundNatRules/web.{id}");
+            let mut address = json!({ "privateIPAddress": format!("10.77.{place}.2"), "primary": true });
+            if *fault != Fault::NoRule {
+                address["loadBalancerInboundNatRules"] = json!([{ "id": rule }]);
+                rules.push(json!({ "name": format!("web.{id}"), "id": rule, "properties": {
+                    "frontendPort": port, "backendPort": 22, "protocol": "Tcp",
+                    "frontendIPConfiguration": { "id": frontend }, "backendIPConfiguration": { "id": way },
+                }}));
+            }
+            cards.push(json!({ "name": "nic", "id": card, "properties": { "primary": true,
+                "virtualMachine": { "id": format!("{set}/virtualMachines/{id}") },
+                "ipConfigurations": [{ "name": "ip", "id": way, "properties": address }],
+            }}));
+        }
+        let frontends =
+            json!([{ "name": "f", "id": frontend, "properties": { "publicIPAddress": { "id": public } } }]);
+        let balancer = json!({ "name": "web-lb", "id": balancer, "properties": {
+            "frontendIPConfigurations": frontends, "inboundNatRules": rules,
+            "inboundNatPools": [], "backendAddressPools": [],
+        }});
+        let public = json!({ "name": "web-ip", "id": public, "properties": { "ipAddress": FRONTEND } });
+        let folder = self.files.path().join("set");
+        fs::create_dir_all(&folder).unwrap();
+        for (name, document) in [("cards", json!(cards)), ("balancer", balancer), ("public", public)] {
+            fs::write(folder.join(format!("{name}.json")), document.to_string()).unwrap();
+        }
+        format!("root@@{}", folder.display())
     }
 
     /// The private key that signs in.
@@ -219,6 +269,7 @@ fn rules(maps: &str, drops: &str) -> String {
            }}
            chain through {{
              type filter hook forward priority filter; policy drop
+             ip saddr {INSIDE} ip daddr {INSIDE} accept
              {drops}
              ct status dnat accept
            }}

@@ -12,11 +12,13 @@ use super::{
     super::{
         args::{InstancesArgs, TargetArgs},
         duration,
+        sign_in::SignInArgs,
     },
     html::HtmlArgs,
     places::PlacesArgs,
 };
 use crate::{
+    natmap::InstanceSet,
     net::{
         probe::{Budget, Count, Depth, ProbeOptions, Service, Until},
         resolve::Family,
@@ -36,6 +38,8 @@ pub(in crate::cli) struct ProbeArgs {
     pub(super) pace: PaceArgs,
     #[command(flatten)]
     pub(super) way: WayArgs,
+    #[command(flatten)]
+    pub(super) through: ThroughArgs,
     #[command(flatten)]
     pub(super) show: ShowArgs,
     #[command(flatten)]
@@ -70,6 +74,24 @@ pub(super) struct PaceArgs {
     /// Let --full and --banner make more than 10 probes of an endpoint in 15s, which sshd punishes
     #[arg(long)]
     no_budget: bool,
+}
+
+/// From where to probe.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ThroughArgs {
+    /// Probe the private addresses as this instance sees them, through a session to it
+    ///
+    /// Its sshd makes the connections, which are seen by the service: at most 10 in 15s per endpoint. A time is that
+    /// until it says that a connection stands, with the way to it in it.
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with_all = ["full", "banner", "source", "ipv4", "ipv6", "rate", "until_up"],
+        help_heading = "How to probe"
+    )]
+    pub(super) via: Option<InstanceSet>,
+    #[command(flatten)]
+    pub(super) sign_in: SignInArgs,
 }
 
 /// How to probe.
@@ -153,7 +175,9 @@ impl ProbeArgs {
     /// How to probe, now that the options are known.
     pub(super) fn options(&self) -> ProbeOptions {
         let (pace, depth) = (&self.pace, self.depth());
-        let budget = (depth.is_seen() && !pace.no_budget).then_some(Budget::SSHD);
+        // Through an instance, sshd there makes connections that are complete.
+        let seen = depth.is_seen() || self.through.via.is_some();
+        let budget = (seen && !pace.no_budget).then_some(Budget::SSHD);
         ProbeOptions {
             count: pace.count(),
             until: if pace.until_up { Until::Up } else { Until::Counted },
@@ -269,6 +293,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Parser)]
+    #[command(mut_arg("identity", |arg| arg.short(None)))]
     struct Cli {
         #[command(flatten)]
         probe: ProbeArgs,

@@ -156,7 +156,14 @@ impl User {
         });
         Self {
             channel: Some(channel),
-            io: Some(ShellIo { input: typed, stdout, stderr, resizes: resizes.boxed(), suspend: None }),
+            io: Some(ShellIo {
+                input: typed,
+                stdout,
+                stderr,
+                resizes: resizes.boxed(),
+                suspend: None,
+                list: None,
+            }),
             input: Some(input),
             stdout: printed,
             stderr: complained,

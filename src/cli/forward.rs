@@ -1,0 +1,113 @@
+//! The forwards of `vmssh ssh`: what was asked for, and what is said of them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use clap::Args;
+use tokio::sync::mpsc;
+
+use super::{
+    context::Context,
+    error::{Error, Kind},
+    ui::Ui,
+};
+use crate::{
+    forward::{Forward, Place},
+    net::descriptors,
+    ssh::{Client, Destination, ForwardPlan, Forwards, Gateway},
+};
+
+/// What to carry besides a shell or command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Forwards")]
+pub(super) struct ForwardArgs {
+    /// Listen here and connect from the instance: [ADDRESS:]PORT:HOST:HOSTPORT; paths are unix sockets, port 0 is any
+    #[arg(short = 'L', long, value_name = "HERE:THERE", value_parser = Forward::local)]
+    local: Vec<Forward>,
+    /// Listen on the instance and connect from here: [ADDRESS:]PORT:HOST:HOSTPORT; without HOST as a SOCKS proxy
+    #[arg(short = 'R', long, value_name = "THERE:HERE", value_parser = Forward::remote)]
+    remote: Vec<Forward>,
+    /// Be a SOCKS proxy here whose connections and names are the instance's
+    #[arg(short = 'D', long, value_name = "[ADDRESS:]PORT", value_parser = Forward::dynamic)]
+    dynamic: Vec<Forward>,
+    /// Join standard input and output to one connection from the instance, and end with it
+    #[arg(short = 'W', long, value_name = "HOST:PORT", conflicts_with_all = ["command", "tty", "no_shell", "local", "remote", "dynamic"])]
+    pub(super) stdio: Option<Place>,
+    /// Run no shell or command, just forward, until interrupted
+    #[arg(short = 'N', long, conflicts_with_all = ["command", "tty"])]
+    pub(super) no_shell: bool,
+    /// Let other machines use the forwards of this side that name no address
+    #[arg(short, long)]
+    gateway_ports: bool,
+    /// Give up where a forward can't be set up, in place of a warning
+    #[arg(long)]
+    exit_on_forward_failure: bool,
+    /// Let the instance use your SSH agent; whoever is root there can, too
+    #[arg(short = 'A', long)]
+    pub(super) forward_agent: bool,
+}
+
+impl ForwardArgs {
+    /// What there is to forward, if anything is.
+    pub(super) fn plan(&self) -> Option<ForwardPlan> {
+        let all = self.local.iter().chain(&self.remote).chain(&self.dynamic);
+        let forwards: Vec<_> = all.cloned().collect();
+        let gateway = if self.gateway_ports { Gateway::Everybody } else { Gateway::Loopback };
+        (!forwards.is_empty()).then_some(ForwardPlan { forwards, gateway })
+    }
+}
+
+/// Where what is said of forwards goes: a raw terminal takes it another way.
+pub(super) struct Notices {
+    ui: Arc<Ui>,
+    raw: Mutex<Option<mpsc::Sender<Bytes>>>,
+}
+
+impl Notices {
+    pub(super) fn new(context: &Context) -> Arc<Self> {
+        Arc::new(Self { ui: context.ui.clone(), raw: Mutex::default() })
+    }
+
+    /// While a terminal is raw, lines go there; `None` for the usual way again.
+    pub(super) fn raw(&self, stderr: Option<mpsc::Sender<Bytes>>) {
+        *self.raw.lock().unwrap_or_else(PoisonError::into_inner) = stderr;
+    }
+
+    pub(super) fn say(&self, text: &str) {
+        match &*self.raw.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A terminal that stands still takes none, and is not waited for.
+            Some(stderr) => {
+                let _ = stderr.try_send(format!("\r\n{text}\r\n").into());
+            }
+            None => self.ui.note(text),
+        }
+    }
+}
+
+/// Descriptors of a forward that is in use: a browser's connections.
+const DESCRIPTORS: usize = 1000;
+
+/// Makes the session that forwards, and sets them up.
+pub(super) async fn open(
+    context: &Context,
+    client: &Client,
+    destination: &Destination,
+    args: &ForwardArgs,
+    plan: &ForwardPlan,
+    notices: &Arc<Notices>,
+) -> Result<Forwards, Error> {
+    // What is not granted is seen where it is missing.
+    let _ = descriptors::raise(DESCRIPTORS);
+    let session = Arc::new(client.connect(destination).await?);
+    let notes = notices.clone();
+    let (forwards, failures) = Forwards::open(session, plan, Arc::new(move |text| notes.say(text))).await;
+    let count = failures.len();
+    for failure in failures {
+        if args.exit_on_forward_failure || count == plan.forwards.len() && args.no_shell {
+            return Err(Error::new(Kind::Session, failure.message).hints(failure.hint));
+        }
+        context.ui.warn(&failure.message);
+        failure.hint.iter().for_each(|hint| context.ui.hint(hint));
+    }
+    Ok(forwards)
+}
