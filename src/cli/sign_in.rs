@@ -15,7 +15,9 @@ use super::{
 use crate::{
     natmap::Endpoint,
     net::resolve::{Family, Resolver},
-    ssh::{Client, Destination, HostKeyPolicy, KnownHostsFiles, LoginOptions, PasswordUse, Prompt},
+    ssh::{
+        Client, Destination, HostKeyPolicy, KnownHostsFiles, LoginOptions, NameHashing, PasswordUse, Prompt,
+    },
 };
 
 /// A flaky path still connects within this, and an administrator in a hurry still waits for it.
@@ -40,6 +42,9 @@ pub(super) struct SignInArgs {
     /// The file of known host keys to use, and no other
     #[arg(long, value_name = "FILE", env = "VMSSH_KNOWN_HOSTS", help_heading = "Signing in")]
     pub(super) known_hosts: Option<PathBuf>,
+    /// File new host keys under hashed names, as `HashKnownHosts` of OpenSSH does
+    #[arg(long, help_heading = "Signing in")]
+    pub(super) hash: bool,
     /// Time limit from the name to being signed in
     #[arg(long, value_name = "TIME", default_value = DEFAULT_CONNECT_TIMEOUT, value_parser = duration::parse_limit, help_heading = "Signing in")]
     pub(super) connect_timeout: Duration,
@@ -105,9 +110,12 @@ pub(super) async fn access(
             HostKeys::Strict => HostKeyPolicy::Strict,
         },
         connect_timeout: args.connect_timeout,
+        name_hashing: if args.hash { NameHashing::Always } else { NameHashing::AsTheFile },
+        scale_set: loaded.map.scale_set.as_ref().map(|set| set.name.clone()),
         ..LoginOptions::new(user, known_hosts)
     };
     let client = Client::new(Resolver::new(Family::Any), prompt);
+    client.expect(endpoints.len());
     let login = client.login(options).await?;
     let to = |endpoint| Destination::direct(endpoint, login.clone());
     Ok(Access { destinations: endpoints.into_iter().map(to).collect(), client })

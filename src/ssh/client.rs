@@ -9,7 +9,9 @@ use russh::{
 };
 
 use super::{
-    ClientError, Destination, Login, LoginOptions, Prompt, auth, greeting,
+    ClientError, Destination, Login, LoginOptions, Prompt, auth,
+    certificate::CertificateNames,
+    greeting,
     handler::{Ending, Watch},
     known_hosts::ServerName,
     limit::Limit,
@@ -29,7 +31,7 @@ use crate::{
 /// and the answers that were given.
 #[derive(Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl std::fmt::Debug for Client {
@@ -43,6 +45,12 @@ impl Client {
     #[must_use]
     pub fn new(resolver: Resolver, prompt: Arc<dyn Prompt>) -> Self {
         Self { shared: Arc::new(Shared::new(resolver, Person::new(prompt))) }
+    }
+
+    /// So many servers will be connected to. With more than one, new host keys are one question, and notes
+    /// about them are told together at the end ([`Client::settle`]).
+    pub fn expect(&self, servers: usize) {
+        self.shared.reports.expect(servers);
     }
 
     /// Reads the known host keys and the key files, each file once for all logins. Pass phrases are asked
@@ -75,6 +83,7 @@ impl Client {
     /// all at once. What is still on its way when the runtime ends is cut off. Sessions that only carried
     /// others are among them.
     pub async fn settle(&self) {
+        self.shared.reports.tell(&self.shared.person);
         self.shared.forget_hops();
         self.shared.goodbyes.wait().await;
     }
@@ -94,13 +103,16 @@ impl Client {
         let name = server_name(endpoint);
         let label = label(endpoint);
         let server = label.clone();
-        let config = Arc::new(config(&login.known_hosts.types(&name), &login.options));
+        let config = config(&login.known_hosts.types(&name), &login.options);
+        let certificates = CertificateNames::of(endpoint, login.options.host_key_alias.as_deref());
+        let config = Arc::new(with_certificates(config, login.known_hosts.has_authority(&certificates)));
         let ending = Ending::default();
         let watch = Watch {
             shared: self.shared.clone(),
             login: login.clone(),
             name,
             label,
+            endpoint: endpoint.clone(),
             limit: limit.clone(),
             checking_key: progress.checking_key.clone(),
             ending: ending.clone(),
@@ -173,7 +185,7 @@ impl Client {
 
 /// What people call the server: where its key is filed under a GUID, the instance and where it was dialled
 /// as well.
-fn label(endpoint: &Endpoint) -> String {
+pub(super) fn label(endpoint: &Endpoint) -> String {
     let alias = endpoint.host_key_alias();
     match (&endpoint.vm_id, &endpoint.instance) {
         (Some(_), Some(instance)) => format!("instance {instance} at {endpoint} ({alias})"),
@@ -181,7 +193,7 @@ fn label(endpoint: &Endpoint) -> String {
     }
 }
 
-fn server_name(endpoint: &Endpoint) -> ServerName {
+pub(super) fn server_name(endpoint: &Endpoint) -> ServerName {
     let alias = endpoint.host_key_alias().as_str().to_ascii_lowercase();
     // An instance that is known by its `vmId` is not whoever else has answered at that address.
     let bare = endpoint.vm_id.is_none().then(|| endpoint.host.to_string().to_ascii_lowercase());
@@ -210,6 +222,18 @@ fn config(known_types: &[Algorithm], options: &LoginOptions) -> client::Config {
         },
         ..client::Config::default()
     }
+}
+
+/// Host certificates are asked for before plain keys where somebody is trusted to sign them.
+fn with_certificates(config: client::Config, has_authority: bool) -> client::Config {
+    if !has_authority {
+        return config;
+    }
+    let mut types: Vec<Algorithm> = config.preferred.key.to_vec();
+    // There is one name for certificates of RSA keys for each hash, as for plain ones.
+    types.dedup();
+    let preferred = Preferred { host_key_certificates: Cow::Owned(types), ..config.preferred };
+    client::Config { preferred, ..config }
 }
 
 /// The types that are known for the server first, so that it shows a key that can be compared. RSA
