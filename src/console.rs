@@ -53,7 +53,13 @@ pub fn host_keys(log: &str) -> Result<ConsoleKeys, ConsoleError> {
     let mut blocks = Blocks::default();
     for line in log.lines() {
         match marker(line) {
-            Some(("BEGIN", KEYS)) => blocks.open = Some((true, Vec::new())),
+            Some(("BEGIN", KEYS)) => {
+                if !blocks.last.keys.is_empty() {
+                    // A later start that prints no fingerprints: those before are not its own.
+                    blocks.last = ConsoleKeys::default();
+                }
+                blocks.open = Some((true, Vec::new()));
+            }
             Some(("BEGIN", FINGERPRINTS)) => {
                 // A later start: keys from before are another life's.
                 blocks.last = ConsoleKeys::default();

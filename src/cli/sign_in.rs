@@ -13,6 +13,7 @@ use super::{
     prompt::TerminalPrompt,
 };
 use crate::{
+    lab::Lab,
     natmap::Endpoint,
     net::resolve::{Family, Resolver},
     ssh::{
@@ -89,8 +90,7 @@ pub(super) async fn access(
     endpoints: Vec<Endpoint>,
     password: Password,
 ) -> Result<Access, Error> {
-    let prompt: Arc<dyn Prompt> =
-        Arc::new(TerminalPrompt { ui: context.ui.clone(), interrupt: context.interrupt.clone() });
+    let prompt = prompt(context);
     let user = user(context, target, args, loaded)?;
     let password = match password {
         _ if args.ask_password => ask_password(&prompt, &user).await?,
@@ -98,7 +98,7 @@ pub(super) async fn access(
         Password::IfToldSo => PasswordUse::Never,
     };
     let (identity_files, default_keys, agent_socket) = keys(context, args, loaded);
-    let known_hosts = known_hosts(context, args.known_hosts.as_ref(), loaded)?;
+    let known_hosts = known_hosts(context, args.known_hosts.as_ref(), loaded.lab.as_deref())?;
     let options = LoginOptions {
         identity_files,
         default_keys,
@@ -119,6 +119,15 @@ pub(super) async fn access(
     let login = client.login(options).await?;
     let to = |endpoint| Destination::direct(endpoint, login.clone());
     Ok(Access { destinations: endpoints.into_iter().map(to).collect(), client })
+}
+
+fn prompt(context: &Context) -> Arc<dyn Prompt> {
+    Arc::new(TerminalPrompt { ui: context.ui.clone(), interrupt: context.interrupt.clone() })
+}
+
+/// A client for those who do not sign in.
+pub(super) fn client(context: &Context) -> Client {
+    Client::new(Resolver::new(Family::Any), prompt(context))
 }
 
 fn user(context: &Context, target: &TargetArgs, args: &SignInArgs, loaded: &Loaded) -> Result<String, Error> {
@@ -166,9 +175,9 @@ fn keys(
 pub(super) fn known_hosts(
     context: &Context,
     given: Option<&PathBuf>,
-    loaded: &Loaded,
+    lab: Option<&Lab>,
 ) -> Result<KnownHostsFiles, Error> {
-    let only = given.cloned().or_else(|| loaded.lab.as_ref().map(|lab| lab.known_hosts_file().to_owned()));
+    let only = given.cloned().or_else(|| lab.map(|lab| lab.known_hosts_file().to_owned()));
     if let Some(own) = only {
         return Ok(KnownHostsFiles { own, also: Vec::new() });
     }

@@ -9,7 +9,7 @@ use super::{
     certificate::CertificateNames,
     client::server_name,
     host_key::{Filed, HostKeyStatus, KnownKey, Mark},
-    known_hosts::{Filing, KnownHosts, KnownHostsFiles, NameHashing, NewLine},
+    known_hosts::{Filing, KnownHosts, KnownHostsFiles, NameHashing, NewLine, ServerName},
 };
 use crate::natmap::Endpoint;
 
@@ -20,18 +20,18 @@ pub struct Keyring {
     notes: Vec<String>,
 }
 
-/// What came of adding a key that somebody vouches for.
+/// What came of adding keys that somebody vouches for.
 #[derive(Debug)]
 pub enum Added {
-    /// It was known.
+    /// They were known.
     Known,
-    /// It is filed.
+    /// They are filed.
     Filed,
-    /// It is filed in place of these, which were vmssh's own.
+    /// They are filed in place of these, which were vmssh's own.
     Replaced(Vec<KnownKey>),
-    /// It is not filed: another file says something else, which is not vmssh's to change.
+    /// Nothing is filed: another file says something else, which is not vmssh's to change.
     Contradicted(Vec<KnownKey>),
-    /// It is not filed: it is marked `@revoked`.
+    /// Nothing is filed: a key is marked `@revoked`.
     Revoked(KnownKey),
 }
 
@@ -64,42 +64,66 @@ impl Keyring {
         self.known.of(&server_name(endpoint), &CertificateNames::of(endpoint, None))
     }
 
-    /// Files a key that somebody vouches for. What vmssh's own file has of the same type goes.
+    /// Files all keys of a machine, which somebody vouches for. What else vmssh's own file has for it goes:
+    /// it is of an earlier life.
     ///
     /// # Errors
     /// When the file can't be read or written.
     pub fn add(
         &self,
         endpoint: &Endpoint,
-        key: &HostKey,
+        keys: &[HostKey],
         scale_set: Option<&str>,
         hashing: NameHashing,
     ) -> io::Result<Added> {
-        let (name, data) = (server_name(endpoint), key.public().key_data());
-        let mut replaced = Vec::new();
-        match self.known.status(&name, data) {
-            HostKeyStatus::Known => return Ok(Added::Known),
-            HostKeyStatus::Revoked { known } => return Ok(Added::Revoked(known)),
-            HostKeyStatus::Changed { known } => {
-                if known.iter().any(|known| known.file != self.known.own()) {
-                    return Ok(Added::Contradicted(known));
+        let name = server_name(endpoint);
+        let statuses: Vec<_> =
+            keys.iter().map(|key| self.known.status(&name, key.public().key_data())).collect();
+        for status in &statuses {
+            match status {
+                HostKeyStatus::Revoked { known } => return Ok(Added::Revoked(known.clone())),
+                HostKeyStatus::Changed { known } if known.iter().any(|k| k.file != self.known.own()) => {
+                    return Ok(Added::Contradicted(known.clone()));
                 }
-                // All of its keys belong to the machine's earlier life.
-                replaced = self.known.forget(&[&name.alias])?;
+                _ => {}
             }
-            HostKeyStatus::New { .. } => {}
         }
+        let fingerprints: Vec<_> = keys.iter().map(HostKey::fingerprint).collect();
+        let is_old = |known: &KnownKey| {
+            known.mark == Mark::None
+                && known.file == self.known.own()
+                && !fingerprints.contains(&known.fingerprint)
+        };
+        let has_old = self.known.named(&name.alias).iter().any(is_old);
+        if !has_old && statuses.iter().all(|status| *status == HostKeyStatus::Known) {
+            return Ok(Added::Known);
+        }
+        let replaced = if has_old { self.known.forget(&[&name.alias])? } else { Vec::new() };
+        for key in keys {
+            self.file(endpoint, &name, key, scale_set, hashing)?;
+        }
+        Ok(if replaced.is_empty() { Added::Filed } else { Added::Replaced(replaced) })
+    }
+
+    fn file(
+        &self,
+        endpoint: &Endpoint,
+        name: &ServerName,
+        key: &HostKey,
+        scale_set: Option<&str>,
+        hashing: NameHashing,
+    ) -> io::Result<()> {
+        let data = key.public().key_data();
         let filed = Filed {
             date: Timestamp::now().strftime("%Y-%m-%d").to_string(),
             instance: endpoint.instance.as_ref().map(ToString::to_string),
             scale_set: scale_set.map(Into::into),
             at: Some(endpoint.to_string()),
         };
-        let decided_on = self.known.status(&name, data);
+        let decided_on = self.known.status(name, data);
         let new = NewLine { name: &name.alias, key: data, filed, hashing };
-        match self.known.file(&name, &new, &decided_on) {
-            Filing::Done if replaced.is_empty() => Ok(Added::Filed),
-            Filing::Done => Ok(Added::Replaced(replaced)),
+        match self.known.file(name, &new, &decided_on) {
+            Filing::Done => Ok(()),
             Filing::Unwritten(_, error) => Err(error),
             Filing::Overtaken(_) => Err(io::Error::other("another program has filed a key meanwhile")),
         }
