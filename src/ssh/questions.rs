@@ -4,12 +4,16 @@
 //! all holds for the rest of the run: a thousand instances do not come at once.
 
 use std::{
+    collections::HashMap,
     io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::oneshot, time::sleep};
+use tokio::{
+    sync::{OwnedMutexGuard, oneshot},
+    time::sleep,
+};
 
 use super::{NewHostKey, TrustAnswer, limit::Limit, person::Person, reports::Reports};
 
@@ -34,6 +38,16 @@ struct State {
     asking: bool,
     /// What was answered for all.
     decided: Option<bool>,
+    /// What was answered for one: by its name and fingerprint.
+    answered: HashMap<(String, String), bool>,
+}
+
+impl State {
+    /// The answer that is there already. What is no first contact is asked about in any case, once.
+    fn answer(&self, new: &NewHostKey) -> Option<bool> {
+        let own = self.answered.get(&(new.name.clone(), new.fingerprint.clone())).copied();
+        own.or_else(|| self.decided.filter(|decided| !decided || new.other_types.is_empty()))
+    }
 }
 
 struct Waiting {
@@ -57,9 +71,8 @@ impl Questions {
         let (answer, answered) = oneshot::channel();
         {
             let mut state = lock(&self.state);
-            // What is no first contact is asked about in any case.
-            if let Some(decided) = state.decided.filter(|decided| !decided || new.other_types.is_empty()) {
-                return Ok(decided);
+            if let Some(answer) = state.answer(&new) {
+                return Ok(answer);
             }
             state.waiting.push(Waiting { new, answer });
             if !state.asking {
@@ -105,7 +118,6 @@ impl Asker {
                 }
                 std::mem::take(&mut state.waiting)
             };
-            let decided = lock(&self.state).decided;
             let (first, odd): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|w| w.new.other_types.is_empty());
             let mut turn = Some(turn);
@@ -114,7 +126,7 @@ impl Asker {
                     continue;
                 }
                 let Some(held) = turn.take() else { return };
-                turn = self.ask(held, batch, decided).await;
+                turn = Some(self.ask(held, batch).await);
             }
         }
     }
@@ -132,17 +144,13 @@ impl Asker {
         }
     }
 
-    async fn ask(
-        &self,
-        turn: tokio::sync::OwnedMutexGuard<()>,
-        batch: Vec<Waiting>,
-        decided: Option<bool>,
-    ) -> Option<tokio::sync::OwnedMutexGuard<()>> {
-        let is_odd = batch.iter().any(|w| !w.new.other_types.is_empty());
-        if let Some(decided) = decided.filter(|decided| !decided || !is_odd) {
-            batch.into_iter().for_each(|w| drop(w.answer.send(Ok(decided))));
-            return Some(turn);
+    /// Asks about keys that are not answered yet, and gives the turn back.
+    async fn ask(&self, turn: OwnedMutexGuard<()>, batch: Vec<Waiting>) -> OwnedMutexGuard<()> {
+        let batch = self.unanswered(batch);
+        if batch.is_empty() {
+            return turn;
         }
+        let is_odd = batch.iter().any(|w| !w.new.other_types.is_empty());
         // Several connections to one server are one key.
         let mut new: Vec<NewHostKey> = Vec::new();
         for w in &batch {
@@ -154,20 +162,38 @@ impl Asker {
         let asked = new.clone();
         match self.person.trust(turn, asked, as_one).await {
             Ok((answer, turn)) => {
-                if as_one && let TrustAnswer::All(all) = answer {
-                    lock(&self.state).decided = Some(all);
+                {
+                    let mut state = lock(&self.state);
+                    if as_one && let TrustAnswer::All(all) = answer {
+                        state.decided = Some(all);
+                    }
+                    for (place, new) in new.into_iter().enumerate() {
+                        let answer = answer.of(Some(place));
+                        state.answered.insert((new.name, new.fingerprint), answer);
+                    }
                 }
-                for w in batch {
-                    let same = |n: &NewHostKey| n.name == w.new.name && n.fingerprint == w.new.fingerprint;
-                    let _ = w.answer.send(Ok(answer.of(new.iter().position(same))));
-                }
-                Some(turn)
+                self.unanswered(batch);
+                turn
             }
             Err(error) => {
                 let text = error.to_string();
                 batch.into_iter().for_each(|w| drop(w.answer.send(Err(text.clone()))));
-                Some(self.person.free_turn().await)
+                self.person.free_turn().await
             }
         }
+    }
+
+    /// Tells the answers that are there already, and gives those who still wait.
+    fn unanswered(&self, batch: Vec<Waiting>) -> Vec<Waiting> {
+        let state = lock(&self.state);
+        let mut left = Vec::new();
+        for waiting in batch {
+            match state.answer(&waiting.new) {
+                // One that was given up listens no more.
+                Some(answer) => drop(waiting.answer.send(Ok(answer))),
+                None => left.push(waiting),
+            }
+        }
+        left
     }
 }
