@@ -286,7 +286,7 @@ fn ctrl_c_at_a_question_ends_the_run() {
     assert_eq!(ssh.end().code(), Some(130), "{}", ssh.screen());
 
     let mut exec = in_terminal(&["exec", "lab", "--known-hosts", known, "--", "true"]);
-    exec.see("(yes/no/[fingerprint])");
+    exec.see("(yes/no/show/each)");
     exec.send("\x03");
     exec.see("Ctrl-C again ends them");
     exec.send("\x03");
