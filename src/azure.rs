@@ -2,6 +2,7 @@
 //! questions to the Azure Resource Manager.
 
 pub mod arm;
+pub mod boot_log;
 pub mod cloud;
 pub mod credential;
 pub mod event;

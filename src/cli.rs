@@ -23,6 +23,7 @@ mod prompt;
 mod sign_in;
 mod ssh;
 mod ssh_config;
+mod trust;
 mod ui;
 mod view;
 mod way;
@@ -49,6 +50,7 @@ use self::{
     probe::ProbeArgs,
     ssh::SshArgs,
     ssh_config::SshConfigArgs,
+    trust::TrustArgs,
 };
 
 /// As in the rest of the family (cargo, gh): headings and names set off, nothing garish.
@@ -133,6 +135,11 @@ enum Verb {
     /// vmss_instance_id, vmss_vm_id, vmss_power, vmss_private_address, vmss_scale_set, vmss_resource_group.
     #[command(after_long_help = inventory::SCRIPT)]
     Inventory(InventoryArgs),
+    /// Host keys: show what is on file, add what consoles have printed, scan, forget.
+    ///
+    /// Keys are filed in vmssh's own file, under the machine's vmId where Azure tells it. `~/.ssh/known_hosts` is
+    /// read as well and never written.
+    Trust(TrustArgs),
     /// A simulated scale set on loopback, to try things on
     Lab(LabArgs),
     /// Show the main job from start to end on a lab: map, probe, a command on all, a look inside
@@ -212,6 +219,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<Exit, Error> {
         Verb::Exec(args) => exec::run(context, args).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args).await,
         Verb::Inventory(args) => inventory::run(context, &args).await,
+        Verb::Trust(args) => trust::run(context, args).await,
         Verb::Lab(args) => lab::run(context, args).await,
         Verb::Demo => Box::pin(demo::run(context)).await,
     }

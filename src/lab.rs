@@ -9,6 +9,7 @@
 
 pub mod azure;
 mod command;
+mod console;
 mod error;
 mod fault;
 mod files;
@@ -80,6 +81,7 @@ pub struct LabOptions {
 pub struct Lab {
     map: NatMap,
     vm_ids: Vec<String>,
+    consoles: Vec<String>,
     public_key: String,
     azure: Option<AzureServer>,
     folder: Folder,
@@ -117,11 +119,14 @@ impl Lab {
             ports.iter().zip(&vm_ids).map(|(port, vm_id)| format!("[127.0.0.1]:{port},{vm_id}")).collect();
         folder.fill(&key, &names, &listed)?;
         let public_key = key.public_key().to_openssh().map_err(LabError::key)?;
+        // What an instance printed at its first start; one with another key was not that one.
+        let consoles: Vec<_> =
+            (0..).zip(&listed).map(|(number, key)| console::log(&computer_name(number), key)).collect();
         let azure = match options.azure {
             Some(faults) => {
                 let description =
                     azure::Description { ports: &ports, vm_ids: &vm_ids, public_key: &public_key };
-                let world = azure::world_of(description);
+                let world = azure::world_of(description).consoles(&azure::instance_ids(&consoles));
                 Some(AzureServer::start(world, faults).await.map_err(LabError::Ports)?)
             }
             None => None,
@@ -140,7 +145,7 @@ impl Lab {
             };
             running.add(instance, port)?;
         }
-        Ok(Self { map, vm_ids, public_key, azure, folder, running })
+        Ok(Self { map, vm_ids, consoles, public_key, azure, folder, running })
     }
 
     /// The NAT map, as it would come from Azure.
@@ -166,6 +171,13 @@ impl Lab {
     #[must_use]
     pub fn known_hosts_file(&self) -> &Path {
         &self.folder.known_hosts
+    }
+
+    /// What an instance has printed on its serial console.
+    #[must_use]
+    pub fn console_log(&self, instance: &InstanceId) -> Option<&str> {
+        let number = usize::try_from(instance.number()?).ok()?;
+        self.consoles.get(number).map(String::as_str)
     }
 
     /// Writes what `az` would print about the lab: [`Lab::connection_info_file`],

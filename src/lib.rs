@@ -26,6 +26,7 @@
 pub mod azure;
 pub mod clean;
 pub mod cli;
+pub mod console;
 pub mod event;
 pub mod fanout;
 pub mod fold;

@@ -20,4 +20,5 @@ mod spool;
 pub mod ssh_config;
 pub mod summary;
 pub mod table;
+pub mod trust;
 pub mod watch;

@@ -281,12 +281,12 @@ fn ctrl_c_at_a_question_ends_the_run() {
         )
     };
     let mut ssh = in_terminal(&["ssh", "lab", "0", "--known-hosts", known, "--", "true"]);
-    ssh.see("(yes/no)");
+    ssh.see("(yes/no/[fingerprint])");
     ssh.send("\x03");
     assert_eq!(ssh.end().code(), Some(130), "{}", ssh.screen());
 
     let mut exec = in_terminal(&["exec", "lab", "--known-hosts", known, "--", "true"]);
-    exec.see("(yes/no)");
+    exec.see("(yes/no/show/each)");
     exec.send("\x03");
     exec.see("Ctrl-C again ends them");
     exec.send("\x03");

@@ -12,7 +12,7 @@ use std::{
 
 const GROUND: &[&str] = &[
     "natmap", "resource", "resolver", "target", "stats", "merge", "event", "fold", "forward", "jump",
-    "script", "clean", "pattern",
+    "script", "clean", "pattern", "console",
 ];
 
 /// The layers' modules, the ground first.
@@ -101,9 +101,9 @@ const ONLY: &[(&str, &[&str])] = &[
     ("indicatif", &["report", "cli"]),
     ("csv", &["report"]),
     ("maud", &["report"]),
-    // When a run was; what time it is, only where the person is.
-    ("jiff", &["merge", "report", "cli"]),
-    ("jiff::Timestamp::now", &["cli"]),
+    // When a run was, and a key filed; what time it is, only where the person or the file is.
+    ("jiff", &["merge", "report", "ssh", "cli"]),
+    ("jiff::Timestamp::now", &["ssh", "cli"]),
     ("jiff::Zoned::now", &["cli"]),
     ("ratatui", &["report"]),
     ("unicode_width", &["report"]),

@@ -9,8 +9,11 @@ use secrecy::SecretString;
 
 use super::ui::Ui;
 use crate::{
+    clean::clean_line,
     fanout::Interrupt,
-    ssh::{NewHostKey, Prompt},
+    fold::Fold,
+    natmap::{Endpoint, display_endpoints},
+    ssh::{NewHostKey, Prompt, TrustAnswer},
     term,
 };
 
@@ -47,19 +50,47 @@ impl Prompt for TerminalPrompt {
         let mut err = io::stderr();
         write_new_key(&mut err, new)?;
         for _ in 0..MOST_TRIES {
-            write!(err, "Trust it and go on? (yes/no) ")?;
-            err.flush()?;
-            let mut line = String::new();
-            if answers.read_line(&mut line)? == 0 {
+            let Some(line) = answer(&mut err, &mut *answers, "Trust it and go on? (yes/no/[fingerprint]) ")?
+            else {
                 return Ok(false);
-            }
-            match line.trim().to_ascii_lowercase().as_str() {
+            };
+            match line.to_ascii_lowercase().as_str() {
                 "yes" => return Ok(true),
                 "no" => return Ok(false),
-                _ => writeln!(err, "Please type yes or no.")?,
+                // As ssh has it: who pastes the right one has compared it.
+                _ if line == new.fingerprint => return Ok(true),
+                _ if line.starts_with("SHA256:") => writeln!(err, "That is not its fingerprint.")?,
+                _ => writeln!(err, "Please type yes, no or the fingerprint.")?,
             }
         }
         Ok(false)
+    }
+
+    fn trust_host_keys(&self, new: &[NewHostKey]) -> io::Result<TrustAnswer> {
+        let Some(mut answers) = terminal() else { return Ok(TrustAnswer::All(false)) };
+        let _no_bars = self.ui.without_bars();
+        let mut err = io::stderr();
+        write_new_keys(&mut err, new)?;
+        let mut tries = 0;
+        while tries < MOST_TRIES {
+            let question = "Trust all, and those that still come in this run? (yes/no/show/each) ";
+            let Some(line) = answer(&mut err, &mut *answers, question)? else { break };
+            match line.to_ascii_lowercase().as_str() {
+                "yes" => return Ok(TrustAnswer::All(true)),
+                "no" => break,
+                "show" => {
+                    write_fingerprints(&mut err, new)?;
+                    continue;
+                }
+                "each" => {
+                    let each = new.iter().map(|new| self.trust_host_key(new));
+                    return each.collect::<io::Result<_>>().map(TrustAnswer::Each);
+                }
+                _ => writeln!(err, "Please type yes, no, show or each.")?,
+            }
+            tries += 1;
+        }
+        Ok(TrustAnswer::All(false))
     }
 
     fn note(&self, text: &str) {
@@ -71,6 +102,9 @@ impl Prompt for TerminalPrompt {
 fn write_new_key(out: &mut dyn Write, new: &NewHostKey) -> io::Result<()> {
     writeln!(out, "The host key of {} is not known.", new.label)?;
     writeln!(out, "  {} {}", new.key_type, new.fingerprint)?;
+    if let Some(flaw) = &new.flawed_certificate {
+        writeln!(out, "  Its certificate does not count: {flaw}")?;
+    }
     for known in &new.other_types {
         writeln!(out, "  Known for it is another type: {} at {}", known.fingerprint, known.place())?;
     }
@@ -78,6 +112,46 @@ fn write_new_key(out: &mut dyn Write, new: &NewHostKey) -> io::Result<()> {
         writeln!(out, "  The same key is known for another name, at {}", known.place())?;
     }
     Ok(())
+}
+
+/// The same for many: who they are, and whether they have keys of their own.
+fn write_new_keys(out: &mut dyn Write, new: &[NewHostKey]) -> io::Result<()> {
+    let endpoints: Vec<_> = new.iter().map(|new| &new.endpoint).collect();
+    let set = clean_line(&display_endpoints(&endpoints));
+    match new.len() {
+        1 => writeln!(out, "1 instance shows a key that is not on file: {set}")?,
+        many => writeln!(out, "{many} instances show keys that are not on file: {set}")?,
+    }
+    for (fingerprint, sharing) in by_fingerprint(new).groups() {
+        if sharing.len() > 1 {
+            let set = clean_line(&display_endpoints(sharing));
+            writeln!(out, "  One key for several of them ({fingerprint}): {set}")?;
+        }
+    }
+    let known = new.iter().filter(|new| !new.same_key.is_empty()).count();
+    if known > 0 {
+        writeln!(out, "  {known} of these keys are known for other names")?;
+    }
+    Ok(())
+}
+
+fn write_fingerprints(out: &mut dyn Write, new: &[NewHostKey]) -> io::Result<()> {
+    new.iter().try_for_each(|new| {
+        writeln!(out, "  {}: {} {}", clean_line(&new.endpoint.label()), new.key_type, new.fingerprint)
+    })
+}
+
+fn by_fingerprint(new: &[NewHostKey]) -> Fold<&str, &Endpoint> {
+    new.iter().map(|new| (new.fingerprint.as_str(), &new.endpoint)).collect()
+}
+
+/// Asks and reads a line; `None` at the end of the terminal.
+fn answer(out: &mut dyn Write, answers: &mut dyn BufRead, question: &str) -> io::Result<Option<String>> {
+    write!(out, "{question}")?;
+    out.flush()?;
+    let mut line = String::new();
+    let read = answers.read_line(&mut line)?;
+    Ok((read > 0).then(|| line.trim().to_owned()))
 }
 
 /// The terminal to read answers from; `None` where there is nobody to ask.

@@ -13,9 +13,12 @@ use super::{
     prompt::TerminalPrompt,
 };
 use crate::{
+    lab::Lab,
     natmap::Endpoint,
     net::resolve::{Family, Resolver},
-    ssh::{Client, Destination, HostKeyPolicy, KnownHostsFiles, LoginOptions, PasswordUse, Prompt},
+    ssh::{
+        Client, Destination, HostKeyPolicy, KnownHostsFiles, LoginOptions, NameHashing, PasswordUse, Prompt,
+    },
 };
 
 /// A flaky path still connects within this, and an administrator in a hurry still waits for it.
@@ -40,6 +43,9 @@ pub(super) struct SignInArgs {
     /// The file of known host keys to use, and no other
     #[arg(long, value_name = "FILE", env = "VMSSH_KNOWN_HOSTS", help_heading = "Signing in")]
     pub(super) known_hosts: Option<PathBuf>,
+    /// File new host keys under hashed names, as `HashKnownHosts` of OpenSSH does
+    #[arg(long, help_heading = "Signing in")]
+    pub(super) hash: bool,
     /// Time limit from the name to being signed in
     #[arg(long, value_name = "TIME", default_value = DEFAULT_CONNECT_TIMEOUT, value_parser = duration::parse_limit, help_heading = "Signing in")]
     pub(super) connect_timeout: Duration,
@@ -84,8 +90,7 @@ pub(super) async fn access(
     endpoints: Vec<Endpoint>,
     password: Password,
 ) -> Result<Access, Error> {
-    let prompt: Arc<dyn Prompt> =
-        Arc::new(TerminalPrompt { ui: context.ui.clone(), interrupt: context.interrupt.clone() });
+    let prompt = prompt(context);
     let user = user(context, target, args, loaded)?;
     let password = match password {
         _ if args.ask_password => ask_password(&prompt, &user).await?,
@@ -93,7 +98,7 @@ pub(super) async fn access(
         Password::IfToldSo => PasswordUse::Never,
     };
     let (identity_files, default_keys, agent_socket) = keys(context, args, loaded);
-    let known_hosts = known_hosts(context, args.known_hosts.as_ref(), loaded)?;
+    let known_hosts = known_hosts(context, args.known_hosts.as_ref(), loaded.lab.as_deref())?;
     let options = LoginOptions {
         identity_files,
         default_keys,
@@ -105,12 +110,24 @@ pub(super) async fn access(
             HostKeys::Strict => HostKeyPolicy::Strict,
         },
         connect_timeout: args.connect_timeout,
+        name_hashing: if args.hash { NameHashing::Always } else { NameHashing::AsTheFile },
+        scale_set: loaded.map.scale_set.as_ref().map(|set| set.name.clone()),
         ..LoginOptions::new(user, known_hosts)
     };
     let client = Client::new(Resolver::new(Family::Any), prompt);
+    client.expect(endpoints.len());
     let login = client.login(options).await?;
     let to = |endpoint| Destination::direct(endpoint, login.clone());
     Ok(Access { destinations: endpoints.into_iter().map(to).collect(), client })
+}
+
+fn prompt(context: &Context) -> Arc<dyn Prompt> {
+    Arc::new(TerminalPrompt { ui: context.ui.clone(), interrupt: context.interrupt.clone() })
+}
+
+/// A client for those who do not sign in.
+pub(super) fn client(context: &Context) -> Client {
+    Client::new(Resolver::new(Family::Any), prompt(context))
 }
 
 fn user(context: &Context, target: &TargetArgs, args: &SignInArgs, loaded: &Loaded) -> Result<String, Error> {
@@ -158,9 +175,9 @@ fn keys(
 pub(super) fn known_hosts(
     context: &Context,
     given: Option<&PathBuf>,
-    loaded: &Loaded,
+    lab: Option<&Lab>,
 ) -> Result<KnownHostsFiles, Error> {
-    let only = given.cloned().or_else(|| loaded.lab.as_ref().map(|lab| lab.known_hosts_file().to_owned()));
+    let only = given.cloned().or_else(|| lab.map(|lab| lab.known_hosts_file().to_owned()));
     if let Some(own) = only {
         return Ok(KnownHostsFiles { own, also: Vec::new() });
     }

@@ -102,7 +102,7 @@ fn access(context: &Context, args: &ViewArgs, loaded: &Loaded) -> Result<Access,
     for identity in identities.iter().filter(|path| !path.exists()) {
         context.ui.warn(&format!("there is no file {}", identity.display()));
     }
-    let known = sign_in::known_hosts(context, args.known_hosts.as_ref(), loaded)?;
+    let known = sign_in::known_hosts(context, args.known_hosts.as_ref(), loaded.lab.as_deref())?;
     let known: Vec<_> = std::iter::once(known.own).chain(known.also).collect();
     Ok(Access {
         user: user(context, args, loaded)?,

@@ -8,6 +8,7 @@
 //! the specifications in azure-rest-api-specs, and answers recorded in azure-cli's tests.
 
 mod answer;
+mod boot_log;
 mod documents;
 mod fault;
 mod flat;
@@ -40,7 +41,7 @@ use tokio::{
 };
 
 use answer::Answer;
-pub(super) use documents::{Description, GROUP, SCALE_SET, world as world_of};
+pub(super) use documents::{Description, GROUP, SCALE_SET, instance_ids, world as world_of};
 pub use fault::{AzureFault, AzureFaultError, AzureFaultSpec};
 pub use log::AzureRequest;
 use log::Log;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientError, Destination, Login, LoginOptions, PasswordUse, Prompt, auth,
+    certificate::CertificateNames,
     forward::Incoming,
     greeting,
     handler::{Banners, Ending, Watch},
@@ -32,7 +33,7 @@ use crate::{
 /// and the answers that were given.
 #[derive(Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl std::fmt::Debug for Client {
@@ -46,6 +47,12 @@ impl Client {
     #[must_use]
     pub fn new(resolver: Resolver, prompt: Arc<dyn Prompt>) -> Self {
         Self { shared: Arc::new(Shared::new(resolver, Person::new(prompt))) }
+    }
+
+    /// So many servers will be connected to. With more than one, new host keys are one question, and notes
+    /// about them are told together at the end ([`Client::settle`]).
+    pub fn expect(&self, servers: usize) {
+        self.shared.reports.expect(servers);
     }
 
     /// Reads the known host keys and the key files, each file once for all logins. Pass phrases are asked
@@ -108,6 +115,7 @@ impl Client {
     /// all at once. What is still on its way when the runtime ends is cut off. Sessions that only carried
     /// others are among them.
     pub async fn settle(&self) {
+        self.shared.reports.tell(&self.shared.person);
         self.shared.forget_hops();
         self.shared.goodbyes.wait().await;
     }
@@ -127,7 +135,9 @@ impl Client {
         let alias = destination.host_key_alias();
         let (name, label) = (server_name(&alias), label(endpoint, &alias));
         let server = label.clone();
-        let config = Arc::new(config(&login.known_hosts.types(&name), &login.options));
+        let config = config(&login.known_hosts.types(&name), &login.options);
+        let certificates = CertificateNames::of(endpoint, login.options.host_key_alias.as_deref());
+        let config = Arc::new(with_certificates(config, login.known_hosts.has_authority(&certificates)));
         let ending = Ending::default();
         let (incoming, ended) = (Arc::<Incoming>::default(), CancellationToken::new());
         let watch = Watch {
@@ -135,6 +145,7 @@ impl Client {
             login: login.clone(),
             name,
             label,
+            endpoint: endpoint.clone(),
             limit: limit.clone(),
             checking_key: progress.checking_key.clone(),
             ending: ending.clone(),
@@ -211,7 +222,7 @@ impl Client {
 
 /// What people call the server: where its key is not filed under what was dialled, the instance and where that
 /// was as well.
-fn label(endpoint: &Endpoint, alias: &HostKeyAlias) -> String {
+pub(super) fn label(endpoint: &Endpoint, alias: &HostKeyAlias) -> String {
     match &endpoint.instance {
         Some(instance) if *alias != endpoint.dialled_alias() => {
             format!("instance {instance} at {endpoint} ({alias})")
@@ -220,7 +231,7 @@ fn label(endpoint: &Endpoint, alias: &HostKeyAlias) -> String {
     }
 }
 
-fn server_name(alias: &HostKeyAlias) -> ServerName {
+pub(super) fn server_name(alias: &HostKeyAlias) -> ServerName {
     let alias = alias.as_str().to_ascii_lowercase();
     // An instance that is known by its `vmId` is not whoever else has answered at that address.
     let bare = alias.strip_prefix('[').and_then(|rest| rest.rsplit_once("]:"));
@@ -249,6 +260,18 @@ fn config(known_types: &[Algorithm], options: &LoginOptions) -> client::Config {
         },
         ..client::Config::default()
     }
+}
+
+/// Host certificates are asked for before plain keys where somebody is trusted to sign them.
+fn with_certificates(config: client::Config, has_authority: bool) -> client::Config {
+    if !has_authority {
+        return config;
+    }
+    let mut types: Vec<Algorithm> = config.preferred.key.to_vec();
+    // There is one name for certificates of RSA keys for each hash, as for plain ones.
+    types.dedup();
+    let preferred = Preferred { host_key_certificates: Cow::Owned(types), ..config.preferred };
+    client::Config { preferred, ..config }
 }
 
 /// The types that are known for the server first, so that it shows a key that can be compared. RSA

@@ -9,22 +9,18 @@ use std::sync::{
 use russh::{
     Channel, ChannelId, ChannelOpenFailure, Names,
     client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session},
-    keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate},
+    keys::{Algorithm, PublicKeyOrCertificate},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Keepalive, Login,
-    forward::Incoming,
-    greeting::quote,
-    host_key::{self, HostKeyStatus, NewHostKey, Verdict},
-    known_hosts::{Filing, ServerName},
-    limit::Limit,
+    Keepalive, Login, forward::Incoming, greeting::quote, known_hosts::ServerName, limit::Limit,
     shared::Shared,
 };
 use crate::{
     clean::clean,
     event::{Failure, Stage},
+    natmap::Endpoint,
     net::connect::seconds,
 };
 
@@ -63,6 +59,8 @@ pub(super) struct Watch {
     pub(super) name: ServerName,
     /// What people call it: the alias alone may be a GUID.
     pub(super) label: String,
+    /// What was dialled.
+    pub(super) endpoint: Endpoint,
     pub(super) limit: Arc<Limit>,
     /// Set while the host key is being checked.
     pub(super) checking_key: Arc<AtomicBool>,
@@ -112,84 +110,6 @@ impl From<russh::Error> for WatchError {
     }
 }
 
-impl Watch {
-    async fn check(&self, key: &PublicKey) -> Result<(), Failure> {
-        let options = &self.login.options;
-        let status = self.login.known_hosts.status(&self.name, key.key_data());
-        match host_key::judge(status.clone(), options.host_keys, self.shown(key)) {
-            Verdict::Trust => Ok(()),
-            Verdict::Refuse(failure) => Err(failure),
-            Verdict::TrustAndFile(shown) => self.file(key, status, shown).await,
-            Verdict::Ask(_) => self.ask(key).await,
-        }
-    }
-
-    fn shown(&self, key: &PublicKey) -> NewHostKey {
-        NewHostKey {
-            name: self.name.alias.clone(),
-            label: self.label.clone(),
-            key_type: key.algorithm().to_string(),
-            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
-            other_types: Vec::new(),
-            same_key: self.login.known_hosts.places(key.key_data()),
-        }
-    }
-
-    async fn ask(&self, key: &PublicKey) -> Result<(), Failure> {
-        let turn = self.shared.person.turn(&self.limit).await;
-        // Another connection to the same server may have had the answer meanwhile.
-        let status = self.login.known_hosts.status(&self.name, key.key_data());
-        let mut question =
-            match host_key::judge(status.clone(), self.login.options.host_keys, self.shown(key)) {
-                Verdict::Ask(question) => question,
-                Verdict::Refuse(failure) => return Err(failure),
-                Verdict::Trust | Verdict::TrustAndFile(_) => return Ok(()),
-            };
-        match self.shared.person.trust(turn, &self.limit, question.clone()).await {
-            Ok((true, turn)) => {
-                // Seen in the question.
-                question.same_key.clear();
-                let filed = self.file(key, status, question).await;
-                drop(turn);
-                filed
-            }
-            Ok((false, _)) => Err(host_key::not_trusted(&question)),
-            Err(error) => {
-                let failure = Failure::new(Stage::HostKey, format!("the question failed: {error}"));
-                Err(failure.with_hint("--host-keys accept-new and --host-keys strict ask nothing"))
-            }
-        }
-    }
-
-    /// A key that can't be filed is trusted for this run: the decision has been made. One that was
-    /// overtaken by another connection's is judged by what is known now.
-    async fn file(
-        &self,
-        key: &PublicKey,
-        decided_on: HostKeyStatus,
-        shown: NewHostKey,
-    ) -> Result<(), Failure> {
-        let (login, name, key) = (self.login.clone(), self.name.clone(), key.clone());
-        let filing = tokio::task::spawn_blocking(move || login.known_hosts.file(&name, &key, &decided_on));
-        let label = &self.label;
-        self.shared.person.note(match filing.await {
-            Ok(Filing::Done) => host_key::filed(&shown),
-            Ok(Filing::Overtaken(status)) => {
-                let policy = self.login.options.host_keys;
-                return match host_key::judge(status, policy, shown.clone()) {
-                    Verdict::Refuse(failure) => Err(failure),
-                    _ => Err(host_key::not_trusted(&shown)),
-                };
-            }
-            Ok(Filing::Unwritten(file, error)) => {
-                format!("host key of {label} can't be filed in {}: {error}", file.display())
-            }
-            Err(error) => format!("host key of {label} can't be filed: {error}"),
-        });
-        Ok(())
-    }
-}
-
 /// A refusal of one kind of channel.
 macro_rules! reject {
     ($($name:ident($($arg:ident: $type:ty),*);)*) => {$(
@@ -211,10 +131,14 @@ impl Handler for Watch {
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, WatchError> {
         self.checking_key.store(true, Ordering::Release);
-        // Certificates are not asked for; a server that shows one all the same is not believed.
-        let PublicKeyOrCertificate::PublicKey { key, .. } = key else { return Ok(false) };
+        let checking = async {
+            match key {
+                PublicKeyOrCertificate::PublicKey { key, .. } => self.check(key, None).await,
+                PublicKeyOrCertificate::Certificate(certificate) => self.check_certificate(certificate).await,
+            }
+        };
         tokio::select! {
-            checked = self.check(key) => {
+            checked = checking => {
                 self.checking_key.store(checked.is_err(), Ordering::Release);
                 checked.map(|()| true).map_err(WatchError::Refused)
             }
@@ -388,6 +312,8 @@ pub(super) fn describe(error: &WatchError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use russh::keys::HashAlg;
+
     use super::*;
 
     #[test]

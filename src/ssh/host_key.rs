@@ -2,10 +2,16 @@
 //!
 //! Plain rules over values; the files are read in `known_hosts`.
 
+mod filed;
+
 use std::path::{Path, PathBuf};
 
+pub use self::filed::Filed;
 use super::greeting::quote;
-use crate::event::{Failure, Stage};
+use crate::{
+    event::{Failure, Stage},
+    natmap::Endpoint,
+};
 
 /// What to do with a host key that was never seen before. A changed or revoked one is always
 /// refused.
@@ -20,15 +26,31 @@ pub enum HostKeyPolicy {
     Strict,
 }
 
+/// What a known_hosts line is for (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mark {
+    /// A host's own key.
+    #[default]
+    None,
+    /// `@cert-authority`: the key of one who signs host certificates.
+    CertAuthority,
+    /// `@revoked`: a key that must not be taken.
+    Revoked,
+}
+
 /// A key that a known_hosts file has for a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownKey {
     /// The names it is filed under, as the file has them; `None` where they are hashed.
     pub names: Option<String>,
+    /// What the line is for.
+    pub mark: Mark,
     /// `ssh-ed25519`, `ecdsa-sha2-nistp256`, ...
     pub key_type: String,
     /// `SHA256:...`, as `ssh-keygen -l` prints it.
     pub fingerprint: String,
+    /// When and for whom vmssh filed it, where it did.
+    pub filed: Option<Filed>,
     /// The file.
     pub file: PathBuf,
     /// The line in it, from 1; `None` for a key that this run has added.
@@ -85,6 +107,12 @@ pub struct NewHostKey {
     /// Where the same key is filed under other names: the same machine, or an image that was made
     /// with its host keys in it.
     pub same_key: Vec<KnownKey>,
+    /// Where it was shown.
+    pub endpoint: Endpoint,
+    /// Why a certificate that came with it does not count, where one did.
+    pub flawed_certificate: Option<String>,
+    /// vmssh's own file, from which `vmssh trust forget` takes keys.
+    pub own_file: PathBuf,
 }
 
 /// What is done about a key.
@@ -119,13 +147,26 @@ pub(super) fn judge(status: HostKeyStatus, policy: HostKeyPolicy, shown: NewHost
 // particular stands in the hint.
 
 fn changed(known: &[KnownKey], shown: &NewHostKey) -> Failure {
-    Failure::new(Stage::HostKey, "changed: the server's key is not the one on file").with_hint(format!(
-        "it shows {} {}, on file is {}; the instance was reimaged, the port leads to another instance now, or \
-         somebody is in between; if you know that it is one of the first two, forget the old key: {}",
+    let Some(vm_id) = &shown.endpoint.vm_id else {
+        return Failure::new(Stage::HostKey, "changed: the server's key is not the one on file").with_hint(format!(
+            "it shows {} {}, on file is {}; the instance was reimaged, the port leads to another instance now, or \
+             somebody is in between; if you know that it is one of the first two, forget the old key: {}",
+            shown.key_type,
+            shown.fingerprint,
+            places(known),
+            forget(known, shown)
+        ));
+    };
+    let message = "changed: the same machine shows another key than the one on file";
+    Failure::new(Stage::HostKey, message).with_hint(format!(
+        "it shows {} {}, on file is {}; for Azure it is still machine {}: a reimage keeps that id and makes new \
+         host keys, and if nobody reimaged it, somebody is in between; compare with the console's log (`vmssh trust \
+         add`), or forget the old key: {}",
         shown.key_type,
         shown.fingerprint,
         places(known),
-        forget(known, &shown.name)
+        quote(vm_id),
+        forget(known, shown)
     ))
 }
 
@@ -146,16 +187,18 @@ fn other_type(known: &[KnownKey], shown: &NewHostKey) -> Failure {
             shown.key_type,
             shown.fingerprint,
             places(known),
-            forget(known, &shown.name)
+            forget(known, shown)
         ),
     )
 }
 
 fn unknown(shown: &NewHostKey) -> Failure {
     Failure::new(Stage::HostKey, "unknown: no key of this server is on file").with_hint(format!(
-        "it shows {} {}: compare that with what the instance's console printed at its first start, then use \
-         --host-keys ask or accept-new",
-        shown.key_type, shown.fingerprint
+        "it shows {} {}{}: compare that with what the instance's console printed at its first start (`vmssh trust \
+         add` does), then use --host-keys ask or accept-new",
+        shown.key_type,
+        shown.fingerprint,
+        certificate(shown)
     ))
 }
 
@@ -180,23 +223,59 @@ pub(super) fn not_trusted(shown: &NewHostKey) -> Failure {
     ))
 }
 
+fn certificate(shown: &NewHostKey) -> String {
+    let flaw = shown.flawed_certificate.as_deref();
+    flaw.map_or_else(String::new, |flaw| format!(", and its certificate does not count ({flaw})"))
+}
+
+/// A server whose certificate or authority is marked.
+pub(super) fn revoked_certificate(known: &KnownKey) -> Failure {
+    Failure::new(Stage::HostKey, "revoked: the server's certificate or its authority is marked @revoked")
+        .with_hint(format!("{} {} at {}", known.key_type, known.fingerprint, known.place()))
+}
+
+/// Said where another machine answers at a port.
+pub(super) fn moved(before: &KnownKey, shown: &NewHostKey) -> Option<String> {
+    let filed = before.filed.as_ref()?;
+    let instance =
+        filed.instance.as_deref().map_or_else(String::new, |id| format!("instance {}, ", quote(id)));
+    Some(format!(
+        "port {} leads to another machine now: it was {} ({instance}{}), it is {}",
+        shown.endpoint.port,
+        quote(before.names.as_deref()?),
+        filed.date,
+        shown.name
+    ))
+}
+
 fn places(known: &[KnownKey]) -> String {
-    let places = known.iter().map(|k| format!("{} {} at {}", k.key_type, k.fingerprint, k.place()));
+    let since = |k: &KnownKey| k.filed.as_ref().map_or_else(String::new, |f| format!(", since {}", f.date));
+    let places =
+        known.iter().map(|k| format!("{} {} at {}{}", k.key_type, k.fingerprint, k.place(), since(k)));
     places.collect::<Vec<_>>().join(" and ")
 }
 
 /// The command that forgets what is filed under a name, for every file that has something.
-fn forget(known: &[KnownKey], name: &str) -> String {
+fn forget(known: &[KnownKey], shown: &NewHostKey) -> String {
     let mut files: Vec<&Path> = known.iter().map(|k| k.file.as_path()).collect();
     files.sort_unstable();
     files.dedup();
-    let command = |file: &Path| {
-        let file = file.to_string_lossy();
-        let words = ["ssh-keygen", "-R", name, "-f", &file];
-        // A path with a NUL byte does not exist; anything else can be quoted.
-        shlex::try_join(words).unwrap_or_else(|_| words.join(" "))
+    let commands =
+        files.into_iter().map(|file| format!("`{}`", forget_in(file, &shown.name, &shown.own_file)));
+    commands.collect::<Vec<_>>().join(" and ")
+}
+
+/// The command that forgets a name in a file: vmssh's own, or one that OpenSSH keeps.
+#[must_use]
+pub fn forget_in(file: &Path, name: &str, own: &Path) -> String {
+    let text = file.to_string_lossy();
+    let words: &[&str] = if file == own {
+        &["vmssh", "trust", "forget", name, "--known-hosts", &text]
+    } else {
+        &["ssh-keygen", "-R", name, "-f", &text]
     };
-    files.into_iter().map(|file| format!("`{}`", command(file))).collect::<Vec<_>>().join(" and ")
+    // A path with a NUL byte does not exist; anything else can be quoted.
+    shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
 }
 
 #[cfg(test)]
@@ -211,12 +290,23 @@ mod tests {
             fingerprint: "SHA256:new".into(),
             other_types: Vec::new(),
             same_key: Vec::new(),
+            endpoint: Endpoint {
+                instance: None,
+                name: None,
+                vm_id: None,
+                host: "20.1.2.3".parse().unwrap(),
+                port: 50000.try_into().unwrap(),
+            },
+            flawed_certificate: None,
+            own_file: "/own".into(),
         }
     }
 
     fn filed(key_type: &str) -> KnownKey {
         KnownKey {
             names: Some("[20.1.2.3]:50001".into()),
+            mark: Mark::None,
+            filed: None,
             key_type: key_type.into(),
             fingerprint: "SHA256:old".into(),
             file: "/home/jo hn/known_hosts".into(),
@@ -244,6 +334,29 @@ mod tests {
             assert!(matches!(judge(status, policy, shown()), Verdict::Refuse(_)));
             assert_eq!(judge(HostKeyStatus::Known, policy, shown()), Verdict::Trust);
         }
+    }
+
+    #[test]
+    fn a_changed_key_of_one_machine_is_an_alarm_that_says_since_when() {
+        let filed = Filed { date: "2026-11-01".into(), ..Filed::default() };
+        let known = KnownKey { filed: Some(filed), file: "/own".into(), ..filed_key() };
+        let mut shown = shown();
+        shown.endpoint.vm_id = Some("ab-1".into());
+        shown.name = "ab-1".into();
+        let failure = changed(&[known], &shown);
+        assert!(failure.message.contains("the same machine"), "{failure}");
+        let hint = failure.hint.unwrap();
+        for part in [
+            "SHA256:old at /own:7, since 2026-11-01",
+            "still machine ab-1",
+            "`vmssh trust forget ab-1 --known-hosts /own`",
+        ] {
+            assert!(hint.contains(part), "{part}: {hint}");
+        }
+    }
+
+    fn filed_key() -> KnownKey {
+        filed("ssh-ed25519")
     }
 
     #[test]

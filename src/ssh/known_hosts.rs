@@ -1,31 +1,35 @@
-//! known_hosts files: read once per run, matched here, appended to.
+//! known_hosts files: read once per run, matched here, added to and taken from.
 //!
 //! The format is OpenSSH's (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT): plain and hashed names,
 //! `[host]:port`, wildcards, negation, `@revoked` and `@cert-authority`.
 
+mod line;
+mod own;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    thread,
-    time::{Duration, Instant},
+    sync::{Mutex, PoisonError, RwLock},
 };
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use russh::keys::{
-    Algorithm, HashAlg, PublicKey,
+    Algorithm, Certificate,
     ssh_key::{
         known_hosts::{HostPatterns, Marker},
         public::KeyData,
     },
 };
 
-use super::host_key::{HostKeyStatus, KnownKey};
-use crate::pattern;
-
-/// Another program holds the lock for the few milliseconds that a line takes.
-const LOCK_LIMIT: Duration = Duration::from_secs(5);
+use self::{
+    line::{Line, Rest},
+    own::{Locked, Seen},
+};
+use super::{
+    certificate::{self, CertificateNames, CertificateStatus},
+    host_key::{Filed, HostKeyStatus, KnownKey},
+};
 
 /// Where host keys are looked up and filed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,22 +40,24 @@ pub struct KnownHostsFiles {
     pub also: Vec<PathBuf>,
 }
 
+/// How names are written into a known_hosts file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NameHashing {
+    /// Hashed where the file has hashed names already, else as they are.
+    #[default]
+    AsTheFile,
+    /// Hashed (`HashKnownHosts yes`): who reads the file can't tell what hosts there are.
+    Always,
+}
+
 /// All host keys that are known, and the file that gets new ones.
 #[derive(Debug)]
 pub(super) struct KnownHosts {
     lines: RwLock<Vec<Line>>,
     own: PathBuf,
-    /// Held while a key is checked and filed, so that two first contacts file it once.
-    filing: Mutex<()>,
-}
-
-#[derive(Debug)]
-struct Line {
-    marker: Option<Marker>,
-    names: HostPatterns,
-    key: KeyData,
-    file: Arc<Path>,
-    number: Option<usize>,
+    /// How much of the own file is in `lines`. Held while a key is checked and filed, so that two first
+    /// contacts file it once.
+    seen: Mutex<Seen>,
 }
 
 /// What came of filing a key.
@@ -65,19 +71,13 @@ pub(super) enum Filing {
     Overtaken(HostKeyStatus),
 }
 
-impl Line {
-    fn known(&self) -> KnownKey {
-        KnownKey {
-            names: match &self.names {
-                HostPatterns::Patterns(names) => Some(names.join(",")),
-                HostPatterns::HashedName { .. } => None,
-            },
-            key_type: self.key.algorithm().to_string(),
-            fingerprint: self.key.fingerprint(HashAlg::Sha256).to_string(),
-            file: self.file.to_path_buf(),
-            line: self.number,
-        }
-    }
+/// What is filed under which name.
+#[derive(Debug, Clone)]
+pub(super) struct NewLine<'a> {
+    pub(super) name: &'a str,
+    pub(super) key: &'a KeyData,
+    pub(super) filed: Filed,
+    pub(super) hashing: NameHashing,
 }
 
 /// The names under which a server's key may be filed, in lower case.
@@ -90,17 +90,10 @@ pub(super) struct ServerName {
     pub(super) bare: Option<String>,
 }
 
-/// A line takes a hundred bytes, with RSA keys some hundreds: room for tens of thousands of servers,
-/// and `/dev/zero` ends.
-const LONGEST: u64 = 16 << 20;
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::other(format!("longer than {} MiB", LONGEST >> 20)));
+impl ServerName {
+    fn all(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.alias.as_str()).chain(self.bare.as_deref())
     }
-    Ok(bytes)
 }
 
 impl KnownHosts {
@@ -109,338 +102,229 @@ impl KnownHosts {
     /// # Errors
     /// When a file is there and can't be read: to take it as empty would accept changed keys.
     pub(super) fn read(files: &KnownHostsFiles) -> Result<(Self, Vec<String>), (PathBuf, io::Error)> {
-        let mut lines = Vec::new();
-        let mut notes = Vec::new();
+        let (mut lines, mut notes, mut seen) = (Vec::new(), Vec::new(), Seen::default());
         for path in std::iter::once(&files.own).chain(files.also.iter().filter(|f| **f != files.own)) {
-            match read_file(path) {
-                Ok(bytes) => parse(&String::from_utf8_lossy(&bytes), path, &mut lines, &mut notes),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+            let bytes = match own::read_file(path) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err((path.clone(), error)),
+            };
+            if *path == files.own {
+                seen = Seen::of(std::fs::metadata(path).ok().as_ref(), &bytes);
             }
+            let (more, skipped) = line::parse(&String::from_utf8_lossy(&bytes), 1, path);
+            lines.extend(more);
+            notes.extend(skipped);
         }
-        let known = Self { lines: RwLock::new(lines), own: files.own.clone(), filing: Mutex::default() };
+        let known = Self { lines: RwLock::new(lines), own: files.own.clone(), seen: Mutex::new(seen) };
         Ok((known, notes))
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&[Line]) -> T) -> T {
+        look(&self.lines.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The file that gets new keys.
+    pub(super) fn own(&self) -> &Path {
+        &self.own
     }
 
     /// What is known about a key that a server shows.
     pub(super) fn status(&self, name: &ServerName, key: &KeyData) -> HostKeyStatus {
-        let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
-        let bare = name.bare.as_deref();
-        let either =
-            |line: &&Line| matches(&line.names, &name.alias) || bare.is_some_and(|b| matches(&line.names, b));
-        // The key is compared first: names may be hashed.
-        let same_key = || lines.iter().filter(|line| line.key == *key);
-        if let Some(line) = same_key().filter(|l| l.marker == Some(Marker::Revoked)).find(either) {
-            return HostKeyStatus::Revoked { known: line.known() };
-        }
-        if same_key().filter(|line| line.marker.is_none()).any(|line| either(&line)) {
-            return HostKeyStatus::Known;
-        }
-        let filed = lines.iter().filter(|l| l.marker.is_none() && matches(&l.names, &name.alias));
-        let (same_type, other_types): (Vec<_>, Vec<_>) =
-            filed.map(|l| (l.key.algorithm() == key.algorithm(), l.known())).partition(|(same, _)| *same);
-        let keys = |pairs: Vec<(bool, KnownKey)>| pairs.into_iter().map(|(_, key)| key).collect();
-        if same_type.is_empty() {
-            HostKeyStatus::New { other_types: keys(other_types) }
-        } else {
-            HostKeyStatus::Changed { known: keys(same_type) }
-        }
+        self.look(|lines| status(lines, name, key))
+    }
+
+    /// What a certificate that a server shows is worth at a time, in seconds since 1970.
+    pub(super) fn certificate(
+        &self,
+        names: &CertificateNames,
+        shown: &Certificate,
+        now: u64,
+    ) -> CertificateStatus {
+        let hosts = || names.lines.iter().map(String::as_str);
+        self.look(|lines| {
+            let named = |marker| lines.iter().filter(move |l| l.is(marker) && l.names_one_of(hosts()));
+            let is_revoked =
+                |line: &&Line| line.key == *shown.public_key() || line.key == *shown.signature_key();
+            if let Some(line) = named(Marker::Revoked).find(is_revoked) {
+                return CertificateStatus::Revoked(line.known());
+            }
+            if !named(Marker::CertAuthority).any(|line| line.key == *shown.signature_key()) {
+                return CertificateStatus::Stranger;
+            }
+            match certificate::check(shown, &names.principals, now) {
+                Ok(()) => CertificateStatus::Good,
+                Err(flaw) => CertificateStatus::Flawed(flaw),
+            }
+        })
+    }
+
+    /// Whether an authority may speak for a server: only then are certificates asked for.
+    pub(super) fn has_authority(&self, names: &CertificateNames) -> bool {
+        let hosts = || names.lines.iter().map(String::as_str);
+        self.look(|lines| lines.iter().any(|l| l.is(Marker::CertAuthority) && l.names_one_of(hosts())))
     }
 
     /// The types of the keys that are filed for a server: to be asked for first.
     pub(super) fn types(&self, name: &ServerName) -> Vec<Algorithm> {
-        let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
-        let filed = lines.iter().filter(|l| l.marker.is_none() && matches(&l.names, &name.alias));
-        filed.map(|l| l.key.algorithm()).collect()
+        self.look(|lines| {
+            let filed = lines.iter().filter(|l| l.is_plain() && l.names_one_of([name.alias.as_str()]));
+            filed.map(|l| l.key.algorithm()).collect()
+        })
     }
 
     /// Where the key is filed under whatever name.
     pub(super) fn places(&self, key: &KeyData) -> Vec<KnownKey> {
-        let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().filter(|l| l.marker.is_none() && l.key == *key).map(Line::known).collect()
+        self.look(|lines| lines.iter().filter(|l| l.is_plain() && l.key == *key).map(Line::known).collect())
+    }
+
+    /// All that is on file for a server, marked lines too.
+    pub(super) fn of(&self, name: &ServerName, names: &CertificateNames) -> Vec<KnownKey> {
+        self.look(|lines| {
+            let marked = |l: &Line| !l.is_plain() && l.names_one_of(names.lines.iter().map(String::as_str));
+            lines.iter().filter(|l| l.names_one_of(name.all()) || marked(l)).map(Line::known).collect()
+        })
+    }
+
+    /// What is on file under a name.
+    pub(super) fn named(&self, name: &str) -> Vec<KnownKey> {
+        self.look(|lines| lines.iter().filter(|l| l.names_one_of([name])).map(Line::known).collect())
+    }
+
+    /// The last key that was filed for whatever machine then was at `at` (`20.1.2.3:50000`), where that
+    /// was another than `alias`.
+    pub(super) fn machine_before(&self, at: &str, alias: &str) -> Option<KnownKey> {
+        let before = |l: &&Line| l.is_plain() && l.filed.as_ref().and_then(|f| f.at.as_deref()) == Some(at);
+        let last = self.look(|lines| lines.iter().rev().find(before).map(Line::known))?;
+        let is_other = last.names.as_deref().is_some_and(|names| names != alias && !names.starts_with('['));
+        is_other.then_some(last)
     }
 
     /// Files a key, here and in the file, if what is known about it is still `decided_on`: of two
-    /// first contacts under one name that show different keys, only one may be trusted. Blocks.
-    pub(super) fn file(&self, name: &ServerName, key: &PublicKey, decided_on: &HostKeyStatus) -> Filing {
-        let _filing = self.filing.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.status(name, key.key_data()) {
+    /// first contacts under one name that show different keys, only one may be trusted, also where the other
+    /// is another process's. Blocks.
+    pub(super) fn file(&self, name: &ServerName, new: &NewLine<'_>, decided_on: &HostKeyStatus) -> Filing {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let locked = Locked::open(&self.own).and_then(|mut file| {
+            self.catch_up(&mut file, &mut seen)?;
+            Ok(file)
+        });
+        match self.status(name, new.key) {
             HostKeyStatus::Known => return Filing::Done,
             status if status != *decided_on => return Filing::Overtaken(status),
             _ => {}
         }
+        let names = self.names(new);
+        let written = locked.and_then(|mut file| {
+            *seen = file.append(&line::write(&names, new.key, &new.filed)?, *seen)?;
+            Ok(())
+        });
         let line = Line {
             marker: None,
-            names: HostPatterns::Patterns(vec![name.alias.clone()]),
-            key: key.key_data().clone(),
+            names,
+            key: new.key.clone(),
+            filed: Some(new.filed.clone()),
             file: self.own.as_path().into(),
-            number: None,
+            number: written.is_ok().then_some(seen.lines),
         };
         self.lines.write().unwrap_or_else(PoisonError::into_inner).push(line);
-        // The server's key has no comment; nothing of it but the key is written.
-        let key = PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(io::Error::other);
-        match key.and_then(|key| append(&self.own, &format!("{} {}\n", name.alias, key.trim_end()))) {
+        match written {
             Ok(()) => Filing::Done,
             Err(error) => Filing::Unwritten(self.own.clone(), error),
         }
     }
-}
 
-fn parse(text: &str, path: &Path, lines: &mut Vec<Line>, notes: &mut Vec<String>) {
-    let file: Arc<Path> = path.into();
-    for (number, text) in (1..).zip(text.lines()) {
-        let text = text.trim();
-        if text.is_empty() || text.starts_with('#') {
-            continue;
+    /// Takes names out of the own file, and gives what was filed under them. Marked lines and wildcards
+    /// stay. Blocks.
+    ///
+    /// # Errors
+    /// When the file can't be read or written.
+    pub(super) fn forget(&self, names: &[&str]) -> io::Result<Vec<KnownKey>> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.own.exists() {
+            return Ok(Vec::new());
         }
-        match parse_line(text) {
-            Some((marker, names, key)) => {
-                lines.push(Line { marker, names, key, file: file.clone(), number: Some(number) });
+        let mut file = Locked::open(&self.own)?;
+        let (bytes, _) = file.all()?;
+        // What is no text stays as it is: it is not ours to mend.
+        let (mut kept, mut forgotten) = (Vec::with_capacity(bytes.len()), Vec::new());
+        for (number, piece) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
+            let text = String::from_utf8_lossy(piece);
+            let rest = line::without(&text, names);
+            if rest != Rest::Same {
+                let (lines, _) = line::parse(&text, number, &self.own);
+                forgotten.extend(lines.iter().map(Line::known));
             }
-            None => notes.push(format!("{}:{number} is no known_hosts line, skipped", path.display())),
+            match rest {
+                Rest::Same => kept.extend_from_slice(piece),
+                Rest::Shorter(line) => kept.extend_from_slice(line.as_bytes()),
+                Rest::Nothing => {}
+            }
         }
+        if !forgotten.is_empty() {
+            file.replace(&self.own, &kept)?;
+            let metadata = std::fs::metadata(&self.own).ok();
+            *seen = Seen::of(metadata.as_ref(), &kept);
+            self.take_over(&String::from_utf8_lossy(&kept), None);
+        }
+        Ok(forgotten)
     }
-}
 
-fn parse_line(text: &str) -> Option<(Option<Marker>, HostPatterns, KeyData)> {
-    let word =
-        |text| str::split_once(text, char::is_whitespace).map(|(word, rest)| (word, rest.trim_start()));
-    let (first, rest) = word(text)?;
-    let (marker, names, rest) = if first.starts_with('@') {
-        let (names, rest) = word(rest)?;
-        (Some(first.parse().ok()?), names, rest)
-    } else {
-        (None, first, rest)
-    };
-    let (key_type, rest) = word(rest)?;
-    let key = rest.split_whitespace().next()?;
-    let key = PublicKey::from_openssh(&format!("{key_type} {key}")).ok()?;
-    Some((marker, names.parse().ok()?, key.key_data().clone()))
-}
+    /// Hashed where that is wanted, or is what the file has.
+    fn names(&self, new: &NewLine<'_>) -> HostPatterns {
+        let is_hashed = |l: &Line| *l.file == *self.own && matches!(l.names, HostPatterns::HashedName { .. });
+        let hash = new.hashing == NameHashing::Always || self.look(|lines| lines.iter().any(is_hashed));
+        if hash { line::hashed(new.name) } else { HostPatterns::Patterns(vec![new.name.into()]) }
+    }
 
-/// True where a line's names take in `name`.
-fn matches(names: &HostPatterns, name: &str) -> bool {
-    match names {
-        HostPatterns::HashedName { salt, hash } => {
-            let Ok(mut mac) = Hmac::<sha1::Sha1>::new_from_slice(salt) else { return false };
-            mac.update(name.as_bytes());
-            mac.verify_slice(hash).is_ok()
-        }
-        HostPatterns::Patterns(patterns) => {
-            let (mut found, mut denied) = (false, false);
-            for pattern in patterns {
-                match pattern.strip_prefix('!') {
-                    Some(pattern) => denied |= pattern::matches(pattern, name),
-                    None => found |= pattern::matches(pattern, name),
+    /// Reads what other programs have done to the file.
+    fn catch_up(&self, file: &mut Locked, seen: &mut Seen) -> io::Result<()> {
+        match file.news(*seen)? {
+            Some(news) => {
+                if !news.is_empty() {
+                    self.take_over(&String::from_utf8_lossy(&news), Some(seen.lines));
+                    seen.bytes += news.len() as u64;
+                    seen.lines += news.iter().filter(|byte| **byte == b'\n').count();
                 }
             }
-            found && !denied
+            None => {
+                let (all, whole) = file.all()?;
+                self.take_over(&String::from_utf8_lossy(&all), None);
+                *seen = whole;
+            }
         }
+        Ok(())
+    }
+
+    /// Takes lines of the own file: those behind so many that are known, or all in place of those.
+    fn take_over(&self, text: &str, behind: Option<usize>) {
+        let (more, _) = line::parse(text, behind.unwrap_or(0) + 1, &self.own);
+        let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
+        if behind.is_none() {
+            // What could not be written is known all the same.
+            lines.retain(|line| *line.file != *self.own || line.number.is_none());
+        }
+        lines.extend(more);
     }
 }
 
-/// Appends a line under an exclusive lock. The file and its folder are made for the user's eyes only.
-fn append(path: &Path, line: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
+fn status(lines: &[Line], name: &ServerName, key: &KeyData) -> HostKeyStatus {
+    let either = |line: &&Line| line.names_one_of(name.all());
+    // The key is compared first: names may be hashed.
+    let same_key = || lines.iter().filter(|line| line.key == *key);
+    if let Some(line) = same_key().filter(|l| l.is(Marker::Revoked)).find(either) {
+        return HostKeyStatus::Revoked { known: line.known() };
     }
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    lock(&file)?;
-    // Somebody's editor may have left the last line without an end: a line glued to it would spoil both.
-    let mut last = [b'\n'];
-    if file.seek(SeekFrom::End(0))? > 0 {
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
+    if same_key().filter(|line| line.is_plain()).any(|line| either(&line)) {
+        return HostKeyStatus::Known;
     }
-    let gap = if last == *b"\n" { "" } else { "\n" };
-    file.write_all(format!("{gap}{line}").as_bytes())
-}
-
-fn lock(file: &File) -> io::Result<()> {
-    let end = Instant::now() + LOCK_LIMIT;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(Duration::from_millis(5)),
-            Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::new(ErrorKind::TimedOut, "another program holds its lock"));
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use russh::keys::PrivateKey;
-
-    use super::*;
-
-    fn key(algorithm: Algorithm) -> PublicKey {
-        PrivateKey::random(&mut rand::rng(), algorithm).unwrap().public_key().clone()
-    }
-
-    const FIRST: HostKeyStatus = HostKeyStatus::New { other_types: vec![] };
-
-    fn ed25519() -> PublicKey {
-        key(Algorithm::Ed25519)
-    }
-
-    fn name(alias: &str, bare: Option<&str>) -> ServerName {
-        ServerName { alias: alias.into(), bare: bare.map(Into::into) }
-    }
-
-    fn known(text: &str) -> (KnownHosts, Vec<String>) {
-        let dir = tempfile::tempdir().unwrap();
-        let own = dir.path().join("known_hosts");
-        std::fs::write(&own, text).unwrap();
-        KnownHosts::read(&KnownHostsFiles { own, also: vec![dir.path().join("none")] }).unwrap()
-    }
-
-    fn line(names: &str, key: &PublicKey) -> String {
-        format!("{names} {}\n", PublicKey::new(key.key_data().clone(), "").to_openssh().unwrap().trim_end())
-    }
-
-    #[test]
-    fn names_are_matched_as_openssh_matches_them() {
-        let names = |names: &str, name: &str| matches(&names.parse().unwrap(), name);
-        assert!(names("[20.1.2.3]:50000", "[20.1.2.3]:50000"));
-        assert!(!names("20.1.2.3", "[20.1.2.3]:50000"));
-        assert!(names("a,b,Web.Example", "web.example"));
-        assert!(names("*.example,!db.example", "web.example"));
-        assert!(!names("*.example,!db.example", "db.example"));
-        assert!(!names("!db.example", "web.example"));
-        assert!(names("[20.1.2.?]:500*", "[20.1.2.3]:50017"));
-        assert!(names("*", "anything"));
-        assert!(!names("a*a*a*a*b", &"a".repeat(200)));
-        assert!(names("*a*b", "xaxxab") && !names("?", "") && names("**", ""));
-        let mut mac = Hmac::<sha1::Sha1>::new_from_slice(b"salt").unwrap();
-        mac.update(b"[20.1.2.3]:50000");
-        let hash = mac.finalize().into_bytes().into();
-        let hashed = HostPatterns::HashedName { salt: b"salt".to_vec(), hash };
-        assert!(matches(&hashed, "[20.1.2.3]:50000") && !matches(&hashed, "[20.1.2.3]:50001"));
-    }
-
-    #[test]
-    fn a_key_is_known_new_changed_or_revoked() {
-        let (mine, other) = (ed25519(), ed25519());
-        let ecdsa = key(Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 });
-        let text = format!(
-            "# comment\n\n{}{}@revoked {}garbage\n@cert-authority {}@unknown x y z\n",
-            line("[h]:50000", &mine),
-            line("h", &other),
-            line("*", &ecdsa),
-            line("*", &other),
-        );
-        let (known, notes) = known(&text);
-        assert_eq!(notes.len(), 2, "{notes:?}");
-        assert!(notes[0].ends_with(":6 is no known_hosts line, skipped"), "{notes:?}");
-        let status = |alias: &str, key: &PublicKey| known.status(&name(alias, Some("h")), key.key_data());
-        assert_eq!(status("[h]:50000", &mine), HostKeyStatus::Known);
-        let HostKeyStatus::Changed { known: filed } = status("[h]:50000", &ed25519()) else { panic!() };
-        assert_eq!(filed[0].line, Some(3));
-        assert_eq!(filed[0].fingerprint, mine.fingerprint(HashAlg::Sha256).to_string());
-        // Filed without the port: known there, and no reason to call another key changed.
-        assert_eq!(status("[h]:50001", &other), HostKeyStatus::Known);
-        assert_eq!(status("[h]:50001", &mine), HostKeyStatus::New { other_types: vec![] });
-        assert!(matches!(status("[h]:50000", &ecdsa), HostKeyStatus::Revoked { .. }));
-        // A certificate authority's key is no host's own key.
-        assert_eq!(
-            known.status(&name("elsewhere", None), other.key_data()),
-            HostKeyStatus::New { other_types: vec![] }
-        );
-        assert_eq!(known.types(&name("[h]:50000", None)), [Algorithm::Ed25519]);
-    }
-
-    #[test]
-    fn another_type_is_new_with_a_warning() {
-        let ecdsa = key(Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP384 });
-        let (known, _) = known(&line("h", &ecdsa));
-        let HostKeyStatus::New { other_types } = known.status(&name("h", None), ed25519().key_data()) else {
-            panic!()
-        };
-        assert_eq!(other_types[0].key_type, "ecdsa-sha2-nistp384");
-    }
-
-    #[test]
-    fn first_contacts_are_filed_once_each_and_none_is_lost() {
-        let dir = tempfile::tempdir().unwrap();
-        let own = dir.path().join("new/known_hosts");
-        let files = KnownHostsFiles { own: own.clone(), also: vec![] };
-        let (known, _) = KnownHosts::read(&files).unwrap();
-        let keys: Vec<_> = (0..50).map(|_| ed25519()).collect();
-        thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    for (port, key) in (50000..).zip(&keys) {
-                        let filing = known.file(&name(&format!("[h]:{port}"), Some("h")), key, &FIRST);
-                        assert!(matches!(filing, Filing::Done), "{filing:?}");
-                    }
-                });
-            }
-        });
-        let text = std::fs::read_to_string(&own).unwrap();
-        assert_eq!(text.lines().count(), 50);
-        let (again, notes) = KnownHosts::read(&files).unwrap();
-        assert!(notes.is_empty());
-        for (port, key) in (50000..).zip(&keys) {
-            let status = again.status(&name(&format!("[h]:{port}"), None), key.key_data());
-            assert_eq!(status, HostKeyStatus::Known);
-        }
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-            assert_eq!((mode(&own), mode(own.parent().unwrap())), (0o600, 0o700));
-        }
-    }
-
-    #[test]
-    fn of_two_first_contacts_with_different_keys_one_is_filed() {
-        for other in [ed25519(), key(Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 })] {
-            let dir = tempfile::tempdir().unwrap();
-            let files = KnownHostsFiles { own: dir.path().join("known_hosts"), also: vec![] };
-            let (known, _) = KnownHosts::read(&files).unwrap();
-            let server = name("[h]:50000", Some("h"));
-            let keys = [ed25519(), other];
-            // Both were looked up before either was filed.
-            for key in &keys {
-                assert_eq!(known.status(&server, key.key_data()), FIRST);
-            }
-            let filings = thread::scope(|scope| {
-                let file = |key| known.file(&server, key, &FIRST);
-                let threads = keys.each_ref().map(|key| scope.spawn(move || file(key)));
-                threads.map(|thread| thread.join().unwrap())
-            });
-            let done = filings.iter().filter(|f| matches!(f, Filing::Done)).count();
-            let overtaken = filings.iter().filter(|f| matches!(f, Filing::Overtaken(_))).count();
-            assert_eq!((done, overtaken), (1, 1), "{filings:?}");
-            assert_eq!(std::fs::read_to_string(&files.own).unwrap().lines().count(), 1);
-        }
-    }
-
-    #[test]
-    fn a_last_line_without_an_end_is_not_spoilt() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("known_hosts");
-        std::fs::write(&path, "a").unwrap();
-        append(&path, "b\n").unwrap();
-        append(&path, "c\n").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a\nb\nc\n");
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_is_not_an_empty_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let files = KnownHostsFiles { own: dir.path().into(), also: vec![] };
-        assert_eq!(KnownHosts::read(&files).unwrap_err().0, dir.path());
+    let filed = lines.iter().filter(|l| l.is_plain() && l.names_one_of([name.alias.as_str()]));
+    let (same_type, other_types): (Vec<_>, Vec<_>) =
+        filed.map(|l| (l.key.algorithm() == key.algorithm(), l.known())).partition(|(same, _)| *same);
+    let keys = |pairs: Vec<(bool, KnownKey)>| pairs.into_iter().map(|(_, key)| key).collect();
+    if same_type.is_empty() {
+        HostKeyStatus::New { other_types: keys(other_types) }
+    } else {
+        HostKeyStatus::Changed { known: keys(same_type) }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    ClientError, HostKeyPolicy, KnownHostsFiles,
+    ClientError, HostKeyPolicy, KnownHostsFiles, NameHashing,
     agent::Agent,
     identity::{Identity, Origin},
     known_hosts::KnownHosts,
@@ -46,6 +46,10 @@ pub struct LoginOptions {
     pub host_keys: HostKeyPolicy,
     /// Known host keys.
     pub known_hosts: KnownHostsFiles,
+    /// How names are written there.
+    pub name_hashing: NameHashing,
+    /// The scale set's name, noted beside the keys that are filed.
+    pub scale_set: Option<String>,
     /// The name that the host key is filed under in place of the endpoint's own (`HostKeyAlias`).
     pub host_key_alias: Option<String>,
     /// Algorithms to offer.
@@ -70,6 +74,8 @@ impl LoginOptions {
             password: PasswordUse::Never,
             host_keys: HostKeyPolicy::Ask,
             known_hosts,
+            name_hashing: NameHashing::AsTheFile,
+            scale_set: None,
             host_key_alias: None,
             algorithms: Algorithms::default(),
             keepalive: Keepalive::default(),

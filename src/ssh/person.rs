@@ -10,7 +10,7 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use super::{NewHostKey, Prompt, limit::Limit};
+use super::{NewHostKey, Prompt, TrustAnswer, limit::Limit};
 
 /// Whom to ask.
 pub(super) struct Person {
@@ -41,15 +41,25 @@ impl Person {
         Ok(self.ask(turn, limit, move |prompt| prompt.secret(&question)).await?.0)
     }
 
-    /// Asks whether a host key is to be trusted. Gives the turn back, to be kept until the answer is
-    /// filed: whoever asks next may have the same question.
+    /// The same outside of a connection.
+    pub(super) async fn free_turn(&self) -> OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+
+    /// Asks whether host keys are to be trusted, `as_one` in one question for all. Gives the turn back.
     pub(super) async fn trust(
         &self,
         turn: OwnedMutexGuard<()>,
-        limit: &Arc<Limit>,
-        new: NewHostKey,
-    ) -> io::Result<(bool, OwnedMutexGuard<()>)> {
-        self.ask(turn, limit, move |prompt| prompt.trust_host_key(&new)).await
+        new: Vec<NewHostKey>,
+        as_one: bool,
+    ) -> io::Result<(TrustAnswer, OwnedMutexGuard<()>)> {
+        self.put(turn, move |prompt| {
+            if as_one {
+                return prompt.trust_host_keys(&new);
+            }
+            new.iter().map(|new| prompt.trust_host_key(new)).collect::<io::Result<_>>().map(TrustAnswer::Each)
+        })
+        .await
     }
 
     async fn ask<T: Send + 'static>(
@@ -59,6 +69,14 @@ impl Person {
         question: impl FnOnce(&dyn Prompt) -> io::Result<T> + Send + 'static,
     ) -> io::Result<(T, OwnedMutexGuard<()>)> {
         let _pause = limit.pause();
+        self.put(turn, question).await
+    }
+
+    async fn put<T: Send + 'static>(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        question: impl FnOnce(&dyn Prompt) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<(T, OwnedMutexGuard<()>)> {
         let prompt = self.prompt.clone();
         // A question can't be taken back from a terminal: the turn stays with it until it is
         // answered, also where nobody waits for that any more.

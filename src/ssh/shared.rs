@@ -17,6 +17,8 @@ use super::{
     identity::{Identity, Origin},
     known_hosts::KnownHosts,
     person::Person,
+    questions::Questions,
+    reports::Reports,
 };
 use crate::{event::Failure, net::resolve::Resolver};
 
@@ -24,7 +26,11 @@ use crate::{event::Failure, net::resolve::Resolver};
 /// however many destinations want it.
 pub(super) struct Shared {
     pub(super) resolver: Resolver,
-    pub(super) person: Person,
+    pub(super) person: Arc<Person>,
+    /// Notes about host keys.
+    pub(super) reports: Arc<Reports>,
+    /// First contacts.
+    pub(super) questions: Questions,
     /// What is said as connections are left, which may outlive who wanted them by a second.
     pub(super) goodbyes: TaskTracker,
     known_hosts: Cache<KnownHostsFiles, KnownHosts>,
@@ -50,9 +56,12 @@ impl Shared {
         let goodbyes = TaskTracker::new();
         // Tasks may still be added; waiting ends whenever there are none.
         goodbyes.close();
+        let reports = Arc::<Reports>::default();
         Self {
             resolver,
-            person,
+            person: Arc::new(person),
+            questions: Questions::new(reports.clone()),
+            reports,
             goodbyes,
             known_hosts: Cache::default(),
             identities: Cache::default(),

@@ -35,6 +35,12 @@ impl Answer {
         Self::json(StatusCode::OK, body)
     }
 
+    /// A blob of text.
+    pub(super) fn text(text: &str) -> Self {
+        let headers = vec![(header::CONTENT_TYPE, "text/plain".into())];
+        Self { status: StatusCode::OK, headers, body: Bytes::copy_from_slice(text.as_bytes()) }
+    }
+
     /// An error in ARM's form (the common error response of the Azure REST API guidelines).
     pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Self {
         Self::json(status, &json!({"error": {"code": code, "message": message}}))

@@ -89,6 +89,11 @@ fn instance_id(number: usize) -> String {
     format!("{}/virtualMachines/{number}", scale_set_id())
 }
 
+/// Texts by the ids of the instances that they belong to, in order.
+pub(in super::super) fn instance_ids(texts: &[String]) -> Vec<(String, String)> {
+    (0..).zip(texts).map(|(number, text)| (instance_id(number), text.clone())).collect()
+}
+
 fn group() -> Value {
     json!({
         "id": group_id(),

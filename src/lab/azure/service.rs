@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use super::{
     AzureFault, World,
     answer::Answer,
-    list,
+    boot_log, list,
     mapping::{self, Operations},
     missing::Missing,
     request::Request,
@@ -25,6 +25,8 @@ pub(super) struct Service {
     faults: Faults,
     pub(super) tokens: Tokens,
     operations: Mutex<Operations>,
+    /// What the addresses of console logs are signed with.
+    storage_secret: String,
     /// Makes skip tokens opaque.
     skip_key: u64,
 }
@@ -33,11 +35,22 @@ impl Service {
     /// `base` is the server's address: `http://127.0.0.1:PORT`.
     pub(super) fn new(base: String, world: World, faults: Faults) -> Self {
         let operations = Mutex::default();
-        Self { base, world, faults, tokens: Tokens::new(), operations, skip_key: rand::rng().random() }
+        Self {
+            base,
+            world,
+            faults,
+            tokens: Tokens::new(),
+            operations,
+            storage_secret: super::secret(),
+            skip_key: rand::rng().random(),
+        }
     }
 
     /// The answer; `None` is a closed connection.
     pub(super) async fn answer(&self, request: &Request) -> Option<Answer> {
+        if let Some(answer) = boot_log::read(&self.world, &self.storage_secret, request) {
+            return Some(answer);
+        }
         let sign_in = request.path.eq_ignore_ascii_case(token::SIGN_IN_PATH);
         if !sign_in && let Err(refusal) = self.check_token(request) {
             return Some(*refusal);
@@ -85,6 +98,15 @@ impl Service {
             && action.eq_ignore_ascii_case(mapping::ACTION)
         {
             return self.port_mapping(pool, request);
+        }
+        if let Some((machine, action)) = request.path.rsplit_once('/')
+            && action.eq_ignore_ascii_case(boot_log::ACTION)
+        {
+            return match self.world.find(machine) {
+                Err(missing) => missing.answer(&request.path, verb(request)),
+                Ok(_) if request.method != Method::POST => Answer::wrong_method(&request.method, "POST"),
+                Ok(_) => boot_log::locate(&self.world, &self.base, &self.storage_secret, machine),
+            };
         }
         if is_instance_view_of_no_number(&request.path) {
             let message = "The value of parameter instanceId is invalid. Virtual Machine Scale Set VM instanceId must be a number.";

@@ -18,6 +18,8 @@ pub struct World {
     /// By path in small letters.
     held: BTreeMap<String, Held>,
     later: Option<Later>,
+    /// Console logs, by path in small letters.
+    consoles: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,7 +70,7 @@ impl World {
             "state": "Enabled",
         });
         let path = format!("/subscriptions/{subscription}");
-        let empty = Self { subscription, held: BTreeMap::new(), later: None };
+        let empty = Self { subscription, held: BTreeMap::new(), later: None, consoles: BTreeMap::new() };
         empty.list("/subscriptions", vec![document.clone()], Self::WHOLE).document(&path, document)
     }
 
@@ -93,6 +95,18 @@ impl World {
     pub fn mappings_later(mut self, polls: u32, retry_after: Duration) -> Self {
         self.later = Some(Later { polls, retry_after });
         self
+    }
+
+    /// What machines have printed on their serial consoles, by their ids: boot diagnostics have it.
+    #[must_use]
+    pub fn consoles(mut self, logs: &[(String, String)]) -> Self {
+        self.consoles.extend(logs.iter().map(|(id, log)| (key(id), log.clone())));
+        self
+    }
+
+    /// The console log of a machine.
+    pub(super) fn console(&self, path: &str) -> Option<&str> {
+        self.consoles.get(&key(path)).map(String::as_str)
     }
 
     /// The subscription's id.
