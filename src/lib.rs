@@ -33,6 +33,7 @@ pub mod lab;
 pub mod merge;
 pub mod natmap;
 pub mod net;
+pub mod openssh_config;
 pub mod pattern;
 pub mod report;
 pub mod resolver;

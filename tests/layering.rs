@@ -12,7 +12,7 @@ use std::{
 
 const GROUND: &[&str] = &[
     "natmap", "resource", "resolver", "target", "stats", "merge", "event", "fold", "script", "clean",
-    "pattern",
+    "openssh_config", "pattern",
 ];
 
 /// The layers' modules, the ground first.
