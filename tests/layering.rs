@@ -11,8 +11,18 @@ use std::{
 };
 
 const GROUND: &[&str] = &[
-    "natmap", "resource", "resolver", "target", "stats", "merge", "event", "fold", "script", "clean",
-    "openssh_config", "pattern",
+    "natmap",
+    "resource",
+    "resolver",
+    "target",
+    "stats",
+    "merge",
+    "event",
+    "fold",
+    "script",
+    "clean",
+    "openssh_config",
+    "pattern",
 ];
 
 /// The layers' modules, the ground first.
@@ -66,6 +76,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("std::process::abort", &[]),
     ("clap", &["cli"]),
     ("rpassword", &["cli"]),
+    ("glob", &["cli"]),
     ("directories", &["cli"]),
     ("tracing_subscriber", &["cli"]),
     ("crossterm", &["term"]),

@@ -83,12 +83,15 @@ pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error
     let endpoints = one_per_instance(loaded.map.select(&set, Some(args.instances.backend_port))?);
     let to = endpoints.clone();
     let access = sign_in::access(context, &args.target, &args.sign_in, &loaded, to, Password::IfToldSo);
-    let Access { client, destinations } = context.unless_interrupted(access).await?;
+    let access = context.unless_interrupted(access).await?;
+    let environments = access.environments(context);
+    let Access { client, destinations, .. } = access;
     raise_descriptors(context, args.parallel.get().min(endpoints.len()));
 
     let view = view(args.output);
     let (events, watcher) = watch_events(context, view, &args, &endpoints);
-    let job = CommandJob { client: client.clone(), destinations, command, timeout: args.timeout };
+    let job =
+        CommandJob { client: client.clone(), destinations, command, environments, timeout: args.timeout };
     let outcomes =
         fanout::run(Arc::new(job), endpoints.len(), args.parallel, &context.interrupt, events).await;
     client.settle().await;

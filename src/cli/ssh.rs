@@ -1,6 +1,9 @@
 //! `vmssh ssh`: a session on one instance.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use clap::Args;
 use tokio::time::timeout;
@@ -17,6 +20,7 @@ use crate::{
     azure::Depth,
     event::TerminalSize,
     natmap::{BackendPort, Endpoint, InstanceSet, display_endpoints, one_per_instance},
+    openssh_config::{HostConfig, Keyword, Terminal},
     script,
     ssh::{
         Session,
@@ -41,6 +45,12 @@ pub(super) struct SshArgs {
     /// Use a remote terminal for the command too
     #[arg(short, long)]
     pub(super) tty: bool,
+    /// A line of ssh_config(5) that goes before the files: -o 'Ciphers +aes128-cbc'
+    #[arg(short = 'o', value_name = "OPTION", help_heading = "Signing in")]
+    pub(super) options: Vec<String>,
+    /// Print the settings that would be used, and do nothing else
+    #[arg(short = 'G', long)]
+    pub(super) print_settings: bool,
     /// The command to run
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
@@ -55,29 +65,46 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 /// For surroundings that do not tell the terminal's type: the least that all know.
 const UNKNOWN_TERMINAL: &str = "dumb";
 
-pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error> {
-    let command = match args.command.as_slice() {
+pub(super) async fn run(context: &Context, mut args: SshArgs) -> Result<Exit, Error> {
+    args.sign_in.ssh_options.append(&mut args.options);
+    let given = match args.command.as_slice() {
         [] => None,
         words => Some(script::command_line(words)?),
     };
-    let pty = command.is_none() || args.tty;
-    if pty && !(term::stdin_is_terminal() && term::stdout_is_terminal()) {
-        return Err(no_terminal(args.tty));
-    }
     let wanted = load::Wanted { depth: Depth::Identity, backend_port: Some(args.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
     let set = args.instance.clone().unwrap_or_default();
     load::say_warnings(context, &loaded.map, &set);
     let endpoint = one(one_per_instance(loaded.map.select(&set, Some(args.backend_port))?))?;
+    if args.print_settings {
+        let settings = sign_in::settings(context, &args.target, &args.sign_in, &loaded, &endpoint);
+        let settings = context.unless_interrupted(settings).await?;
+        context.ui.out_sink().writer.write_all(settings.as_bytes()).map_err(|error| Error::output(&error))?;
+        return Ok(Exit::Ok);
+    }
     let to = vec![endpoint];
     let access = sign_in::access(context, &args.target, &args.sign_in, &loaded, to, Password::OnNeed);
-    let Access { client, destinations } = context.unless_interrupted(access).await?;
-    let connect = async {
-        let nowhere = || Error::new(Kind::Usage, "no instance is left to work on");
-        client.connect(destinations.first().ok_or_else(nowhere)?).await.map_err(Error::from)
+    let access = context.unless_interrupted(access).await?;
+    let environment = access.environments(context).into_iter().next();
+    let Access { client, destinations, configs } = access;
+    let nowhere = || Error::new(Kind::Usage, "no instance is left to work on");
+    let host = configs.first().ok_or_else(nowhere)?;
+    let command = command(given, host)?;
+    let pty = wants_terminal(&args, command.as_deref(), host)?;
+    let mut request = ShellRequest {
+        pty: None,
+        env: environment.map(|environment| environment.to_vec()).unwrap_or_default(),
+        command,
+        escape: pty.then(|| host.escape_char().unwrap_or(Some(ESCAPE))).flatten(),
     };
+    // What the configuration sets wins over what is always sent.
+    let is_new = |(name, _): &&(String, String)| !request.env.iter().any(|(there, _)| there == name);
+    let locale: Vec<_> = context.config.locale.iter().filter(is_new).cloned().collect();
+    request.env.extend(locale);
+    let connect =
+        async { client.connect(destinations.first().ok_or_else(nowhere)?).await.map_err(Error::from) };
     let session = context.unless_interrupted(connect).await?;
-    let end = context.unless_interrupted(talk(context, &session, command, pty)).await;
+    let end = context.unless_interrupted(talk(context, &session, request, pty)).await;
     session.close().await;
     client.settle().await;
     match end? {
@@ -92,11 +119,11 @@ pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error>
 async fn talk(
     context: &Context,
     session: &Session,
-    command: Option<String>,
+    mut request: ShellRequest,
     pty: bool,
 ) -> Result<ShellEnd, Error> {
     let size = term::size().unwrap_or_default();
-    let request = request(context, command, pty, size);
+    request.pty = pty.then(|| pty_request(context, size));
     let (stdout, stderr) = (term::stdout().map_err(terminal_gone)?, term::stderr().map_err(terminal_gone)?);
     let raw = pty.then(RawMode::enter).transpose().map_err(terminal_gone)?;
     let io = ShellIo {
@@ -124,18 +151,37 @@ async fn talk(
     }
 }
 
-fn request(context: &Context, command: Option<String>, pty: bool, size: TerminalSize) -> ShellRequest {
-    let pty_request = || PtyRequest {
+fn pty_request(context: &Context, size: TerminalSize) -> PtyRequest {
+    PtyRequest {
         term: context.config.term.clone().unwrap_or_else(|| UNKNOWN_TERMINAL.into()),
         size,
         modes: term::attributes().as_ref().map(Modes::of).unwrap_or_default(),
-    };
-    ShellRequest {
-        pty: pty.then(pty_request),
-        env: context.config.locale.clone(),
-        command,
-        escape: pty.then_some(ESCAPE),
     }
+}
+
+/// The command that was given, else the configuration's (`RemoteCommand`). As in ssh(1), both are one too many.
+fn command(given: Option<String>, host: &HostConfig) -> Result<Option<String>, Error> {
+    match (given, &host.remote_command) {
+        (Some(_), Some(_)) => {
+            let place = host.place(Keyword::REMOTE_COMMAND).map(ToString::to_string).unwrap_or_default();
+            Err(Error::new(Kind::Usage, format!("{place}: RemoteCommand is a command already"))
+                .hint("leave it out this once: `-o RemoteCommand=none`"))
+        }
+        (given, configured) => Ok(given.or_else(|| configured.clone())),
+    }
+}
+
+/// Whether a remote terminal is asked for: for a shell, and where the command line or `RequestTTY` says so.
+fn wants_terminal(args: &SshArgs, command: Option<&str>, host: &HostConfig) -> Result<bool, Error> {
+    let there = term::stdin_is_terminal() && term::stdout_is_terminal();
+    let (wants, asked_for) = match host.terminal() {
+        _ if args.tty => (true, true),
+        Some(Terminal::Never) if command.is_some() => (false, false),
+        // Without a terminal there is nothing that raw keys could go to.
+        Some(Terminal::Yes | Terminal::Force) if there => (true, false),
+        _ => (command.is_none(), false),
+    };
+    if wants && !there { Err(no_terminal(asked_for)) } else { Ok(wants) }
 }
 
 /// A terminal that has gone away ends the session by itself.

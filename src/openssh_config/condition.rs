@@ -21,7 +21,9 @@ pub(super) struct Criterion {
 pub(super) enum Test {
     All,
     /// `final`, and `canonical`, which holds in the same pass.
-    Final { asks_for_it: bool },
+    Final {
+        asks_for_it: bool,
+    },
     Host(String),
     OriginalHost(String),
     User(String),

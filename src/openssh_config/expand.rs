@@ -23,6 +23,16 @@ impl std::fmt::Debug for Local<'_> {
     }
 }
 
+impl Local<'_> {
+    /// A path with `~` and variables put in, where tokens would mean nothing.
+    ///
+    /// # Errors
+    /// Says what can't be put in.
+    pub fn path(&self, text: &str) -> Result<String, String> {
+        variables(&tilde(text, self.home)?, self.env)
+    }
+}
+
 /// What the tokens stand for.
 pub(super) struct Tokens<'a> {
     pub(super) local: &'a Local<'a>,
@@ -92,8 +102,7 @@ impl Tokens<'_> {
 
     /// The hash of `%l%h%p%r%j`, in OpenSSH since 9.6.
     fn hash(&self) -> String {
-        let text =
-            format!("{}{}{}{}{}", self.local.hostname, self.host, self.port, self.user, self.jumps);
+        let text = format!("{}{}{}{}{}", self.local.hostname, self.host, self.port, self.user, self.jumps);
         Sha1::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 

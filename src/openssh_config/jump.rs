@@ -50,8 +50,9 @@ impl Jump {
             },
         };
         let port = port.map(|port| port.parse().map_err(|_| bad())).transpose()?;
-        // An alias must be such that it could be a host's name: nothing that a shell or a log would misread.
-        if host.parse::<Host>().is_err() {
+        // An alias must be such that it could be a host's name: nothing that a shell or a log would misread. Tokens
+        // may stand in it.
+        if host.replace('%', "x").parse::<Host>().is_err() {
             return Err(bad());
         }
         Ok(Self { user, host: host.to_owned(), port })

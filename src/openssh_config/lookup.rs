@@ -176,8 +176,11 @@ fn untold(place: &Place, criterion: &str) -> ConfigError {
     } else {
         "can't be told here"
     };
-    ConfigError::new(place, format!("whether this block is in force depends on `Match {criterion}`, which {why}"))
-        .hint("put other criteria beside it that leave this host out, or take another file: `-F FILE`, `-F none`")
+    ConfigError::new(
+        place,
+        format!("whether this block is in force depends on `Match {criterion}`, which {why}"),
+    )
+    .hint("put other criteria beside it that leave this host out, or take another file: `-F FILE`, `-F none`")
 }
 
 fn unknown(place: &Place, keyword: &str) -> ConfigError {

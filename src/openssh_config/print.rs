@@ -21,6 +21,13 @@ impl HostConfig {
                 (Kind::List, Value::List(list)) if keyword == Keyword::SET_ENV => {
                     lines.extend(list.iter().map(|one| (keyword.name(), one.clone())));
                 }
+                (_, Value::Text(text)) if keyword == Keyword::HOST_KEY_ALIAS => {
+                    lines.push((keyword.name(), text.to_ascii_lowercase()));
+                }
+                // A control character, in the notation of vis(3).
+                (_, Value::Text(text)) if keyword == Keyword::ESCAPE_CHAR && text.len() == 2 => {
+                    lines.push((keyword.name(), format!("\\{}", text.to_ascii_uppercase())));
+                }
                 (kind, value) => lines.push((keyword.name(), text(kind, value))),
             }
         }

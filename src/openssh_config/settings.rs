@@ -149,7 +149,7 @@ impl HostConfig {
             alias: lookup.host,
             jumps: jumps.1,
         };
-        let alias = one(&values, Keyword::HOST_KEY_ALIAS, |text| Ok(text.to_owned()))?;
+        let alias = one(&values, Keyword::HOST_KEY_ALIAS, |text| Ok(text.to_ascii_lowercase()))?;
         if let Some(alias) = &alias {
             tokens.alias = alias;
         }
@@ -160,8 +160,7 @@ impl HostConfig {
         let agent = |keyword, text: &str| agent(keyword, text, &tokens);
         let identity_agent =
             one(&values, Keyword::IDENTITY_AGENT, |text| agent(Keyword::IDENTITY_AGENT, text))?;
-        let forward_agent =
-            one(&values, Keyword::FORWARD_AGENT, |text| agent(Keyword::FORWARD_AGENT, text))?;
+        let forward_agent = one(&values, Keyword::FORWARD_AGENT, |text| agent(Keyword::FORWARD_AGENT, text))?;
         Ok(Self {
             port,
             identity_files: values.has(Keyword::IDENTITY_FILE).then_some(identity_files),
@@ -307,7 +306,12 @@ impl HostConfig {
 
     /// The algorithms of a keyword that takes a list of them; `None` where nothing is said.
     #[must_use]
-    pub fn algorithms(&self, keyword: Keyword, default: &[&str], supported: &[&str]) -> Option<AlgorithmList> {
+    pub fn algorithms(
+        &self,
+        keyword: Keyword,
+        default: &[&str],
+        supported: &[&str],
+    ) -> Option<AlgorithmList> {
         self.text(keyword).map(|list| assemble(list, default, supported))
     }
 
@@ -338,17 +342,21 @@ impl HostConfig {
     }
 
     fn list(&self, keyword: Keyword) -> impl Iterator<Item = &str> {
-        self.values.of(keyword).flat_map(|(_, value)| match value {
-            Value::List(list) => list.as_slice(),
-            _ => &[],
-        }).map(String::as_str)
+        self.values
+            .of(keyword)
+            .flat_map(|(_, value)| match value {
+                Value::List(list) => list.as_slice(),
+                _ => &[],
+            })
+            .map(String::as_str)
     }
 
     /// What is said and left out here, each with its place, for whoever wants to know.
     pub fn notes(&self) -> impl Iterator<Item = String> {
-        self.values.all().filter(|(keyword, ..)| keyword.standing() == Standing::Noted).map(
-            |(keyword, place, _)| format!("{place}: {} is ignored", keyword.name()),
-        )
+        self.values
+            .all()
+            .filter(|(keyword, ..)| keyword.standing() == Standing::Noted)
+            .map(|(keyword, place, _)| format!("{place}: {} is ignored", keyword.name()))
     }
 
     /// Where a keyword got its value.
@@ -386,11 +394,7 @@ fn paths(values: &Values, keyword: Keyword, tokens: &Tokens<'_>) -> Result<Vec<S
 }
 
 /// The paths of a keyword that takes several on its one line.
-fn lists(
-    values: &Values,
-    keyword: Keyword,
-    tokens: &Tokens<'_>,
-) -> Result<Option<Vec<String>>, ConfigError> {
+fn lists(values: &Values, keyword: Keyword, tokens: &Tokens<'_>) -> Result<Option<Vec<String>>, ConfigError> {
     let Some((place, Value::List(list))) = values.one(keyword) else { return Ok(None) };
     let named = list.iter().filter(|text| !text.eq_ignore_ascii_case("none"));
     let paths: Result<Vec<_>, _> = named.map(|text| tokens.path(text)).collect();

@@ -34,8 +34,7 @@ pub(super) fn read(keyword: Keyword, rest: &str) -> Result<Value, String> {
     if kind == Kind::Rest {
         return Ok(Value::Text(rest.to_owned()));
     }
-    let arguments =
-        lex::arguments(rest).ok_or_else(|| format!("a quote behind {name} is never closed"))?;
+    let arguments = lex::arguments(rest).ok_or_else(|| format!("a quote behind {name} is never closed"))?;
     match kind {
         Kind::Forwards => Forward::parse(&arguments).map(Value::Forward),
         Kind::List | Kind::Gathered if arguments.is_empty() => Err(format!("{name} has no value")),

@@ -3,13 +3,13 @@
 use std::{borrow::Cow, sync::Arc};
 
 use russh::{
-    Preferred, SshId, cipher,
+    SshId,
     client::{self, Handle},
     keys::Algorithm,
 };
 
 use super::{
-    ClientError, Destination, Login, LoginOptions, Prompt, auth, greeting,
+    ClientError, Destination, Login, LoginOptions, Prompt, algorithms, auth, greeting,
     handler::{Ending, Watch},
     known_hosts::ServerName,
     limit::Limit,
@@ -91,8 +91,9 @@ impl Client {
         progress.reach(Stage::Banner);
         tracing::debug!(%endpoint, "connected");
 
-        let name = server_name(endpoint);
-        let label = label(endpoint);
+        let alias = login.options.host_key_alias.as_deref();
+        let name = server_name(endpoint, alias);
+        let label = label(endpoint, alias);
         let server = label.clone();
         let config = Arc::new(config(&login.known_hosts.types(&name), &login.options));
         let ending = Ending::default();
@@ -173,7 +174,10 @@ impl Client {
 
 /// What people call the server: where its key is filed under a GUID, the instance and where it was dialled
 /// as well.
-fn label(endpoint: &Endpoint) -> String {
+fn label(endpoint: &Endpoint, given: Option<&str>) -> String {
+    if let Some(alias) = given {
+        return format!("{endpoint} ({alias})");
+    }
     let alias = endpoint.host_key_alias();
     match (&endpoint.vm_id, &endpoint.instance) {
         (Some(_), Some(instance)) => format!("instance {instance} at {endpoint} ({alias})"),
@@ -181,7 +185,11 @@ fn label(endpoint: &Endpoint) -> String {
     }
 }
 
-fn server_name(endpoint: &Endpoint) -> ServerName {
+/// `given` is the name that the user has for it (`HostKeyAlias`): nobody else's keys count then.
+fn server_name(endpoint: &Endpoint, given: Option<&str>) -> ServerName {
+    if let Some(alias) = given {
+        return ServerName { alias: alias.to_ascii_lowercase(), bare: None };
+    }
     let alias = endpoint.host_key_alias().as_str().to_ascii_lowercase();
     // An instance that is known by its `vmId` is not whoever else has answered at that address.
     let bare = endpoint.vm_id.is_none().then(|| endpoint.host.to_string().to_ascii_lowercase());
@@ -195,54 +203,14 @@ fn config(known_types: &[Algorithm], options: &LoginOptions) -> client::Config {
         keepalive_interval: options.keepalive.interval,
         keepalive_max: options.keepalive.most_unanswered,
         window_size: 2 << 20,
-        preferred: Preferred {
-            key: Cow::Owned(host_key_order(known_types)),
-            // AES has an instruction of its own on both sides nearly everywhere: a third of the CPU.
-            cipher: Cow::Borrowed(&[
-                cipher::AES_256_GCM,
-                cipher::AES_128_GCM,
-                cipher::CHACHA20_POLY1305,
-                cipher::AES_256_CTR,
-                cipher::AES_192_CTR,
-                cipher::AES_128_CTR,
-            ]),
-            ..Preferred::default()
-        },
+        preferred: algorithms::preferred(known_types, &options.algorithms),
         ..client::Config::default()
     }
-}
-
-/// The types that are known for the server first, so that it shows a key that can be compared. RSA
-/// with SHA-1 is not among them.
-fn host_key_order(known: &[Algorithm]) -> Vec<Algorithm> {
-    let is_known = |algorithm: &Algorithm| match algorithm {
-        Algorithm::Rsa { .. } => known.iter().any(|k| matches!(k, Algorithm::Rsa { .. })),
-        other => known.contains(other),
-    };
-    let usable =
-        Preferred::DEFAULT.key.iter().filter(|a| !matches!(a, Algorithm::Rsa { hash: None })).cloned();
-    let (mut first, rest): (Vec<_>, Vec<_>) = usable.partition(is_known);
-    first.extend(rest);
-    first
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn known_types_of_host_keys_are_asked_for_first() {
-        let names = |known: &[Algorithm]| {
-            host_key_order(known).iter().map(|a| a.as_str().to_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(names(&[])[0], "ssh-ed25519");
-        assert_eq!(
-            names(&[Algorithm::Rsa { hash: None }])[..3],
-            ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]
-        );
-        assert!(!names(&[Algorithm::Rsa { hash: None }]).contains(&"ssh-rsa".to_owned()));
-        assert_eq!(names(&[]).len(), 6);
-    }
 
     #[test]
     fn keys_are_filed_as_openssh_files_them() {
@@ -253,8 +221,10 @@ mod tests {
             host: "Web.Example".parse().unwrap(),
             port: port.try_into().unwrap(),
         };
-        let name = server_name(&endpoint(50000));
+        let name = server_name(&endpoint(50000), None);
         assert_eq!((name.alias.as_str(), name.bare.as_deref()), ("[web.example]:50000", Some("web.example")));
-        assert_eq!(server_name(&endpoint(22)).bare, None);
+        assert_eq!(server_name(&endpoint(22), None).bare, None);
+        let name = server_name(&endpoint(50000), Some("Web-7"));
+        assert_eq!((name.alias.as_str(), name.bare), ("web-7", None));
     }
 }
