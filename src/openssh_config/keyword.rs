@@ -139,7 +139,7 @@ keywords! {
     PROXY_USE_FDPASS: "ProxyUseFdpass", Flag, Refused(&["no"], "other programs are not started");
     PKCS11_PROVIDER: "PKCS11Provider", Text, Refused(&["none"], "no library is loaded for keys: load the key into an agent (`ssh-add -s`)");
     SECURITY_KEY_PROVIDER: "SecurityKeyProvider", Text, Refused(&["internal"], "no library is loaded for keys: load the key into an agent (`ssh-add`)");
-    REQUIRED_RSA_SIZE: "RequiredRSASize", Number, Refused(&[], "the size of RSA keys is not checked: leave them out with `HostKeyAlgorithms -rsa*,ssh-rsa`");
+    REQUIRED_RSA_SIZE: "RequiredRSASize", Number, Refused(&["1024"], "the size of RSA keys is not checked: leave them out with `HostKeyAlgorithms -rsa*,ssh-rsa`");
     CA_SIGNATURE_ALGORITHMS: "CASignatureAlgorithms", Algorithms, Noted;
     REFUSE_CONNECTION: "RefuseConnection", Rest, Refused(&[], "the configuration refuses this connection");
     LOCAL_COMMAND: "LocalCommand", Rest, Noted;

@@ -153,11 +153,13 @@ fn refuse(values: &Values) -> Result<(), ConfigError> {
     for (keyword, place, value) in values.all() {
         let Standing::Refused(harmless, why) = keyword.standing() else { continue };
         let written = match value {
-            Value::Text(text) => text,
-            Value::Word(word) => *word,
-            _ => "",
+            Value::Text(text) => text.clone(),
+            Value::Word(word) => (*word).to_owned(),
+            Value::Number(number) => number.to_string(),
+            Value::List(list) => list.join(" "),
+            _ => String::new(),
         };
-        if !harmless.iter().any(|word| word.eq_ignore_ascii_case(written)) {
+        if !harmless.iter().any(|word| word.eq_ignore_ascii_case(&written)) {
             let error = ConfigError::new(place, format!("{} is not supported: {why}", keyword.name()));
             let hint = if keyword == Keyword::PROXY_COMMAND {
                 "a jump host goes without it: `-o ProxyJump=USER@HOST`; take no file at all with `-F none`"
