@@ -7,7 +7,7 @@
 //!
 //! | layer | modules | what they may do |
 //! | --- | --- | --- |
-//! | ground | [`natmap`] [`resource`] [`resolver`] [`target`] [`stats`] [`merge`] [`event`] [`fold`] [`forward`] [`jump`] [`script`] [`clean`] [`pattern`] | values and rules; no io, no clock, no async |
+//! | ground | [`natmap`] [`resource`] [`resolver`] [`target`] [`stats`] [`merge`] [`event`] [`fold`] [`forward`] [`console`] [`openssh_config`] [`script`] [`clean`] [`pattern`] | values and rules; no io, no clock, no async |
 //! | io | [`azure`] [`net`] [`serve`] [`ssh`] [`term`] | sockets, terminal, files |
 //! | app | [`fanout`] [`report`] [`lab`] | what the tool does |
 //! | cli | [`cli`] | arguments, configuration, prompts, exit status |
@@ -31,11 +31,11 @@ pub mod event;
 pub mod fanout;
 pub mod fold;
 pub mod forward;
-pub mod jump;
 pub mod lab;
 pub mod merge;
 pub mod natmap;
 pub mod net;
+pub mod openssh_config;
 pub mod pattern;
 pub mod report;
 pub mod resolver;

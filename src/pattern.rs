@@ -7,6 +7,16 @@
 /// again, one character further.
 #[must_use]
 pub fn matches(pattern: &str, name: &str) -> bool {
+    matches_by(pattern, name, |a, b| a.eq_ignore_ascii_case(b))
+}
+
+/// The same with regard to case, for what is no host: users, tags, algorithms, variables.
+#[must_use]
+pub fn matches_exactly(pattern: &str, name: &str) -> bool {
+    matches_by(pattern, name, |a, b| a == b)
+}
+
+fn matches_by(pattern: &str, name: &str, same: fn(&u8, &u8) -> bool) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut p, mut n) = (0, 0);
     // Where to go on when what follows the last star does not match here.
@@ -17,7 +27,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
                 star = Some((p + 1, n));
                 p += 1;
             }
-            (Some(a), Some(b)) if *a == b'?' || a.eq_ignore_ascii_case(b) => (p, n) = (p + 1, n + 1),
+            (Some(a), Some(b)) if *a == b'?' || same(a, b) => (p, n) = (p + 1, n + 1),
             (None, None) => return true,
             _ => match star {
                 Some((after, from)) if from < name.len() => {

@@ -4,6 +4,7 @@
 //! Nothing here prints, looks into the environment or asks by itself: a [`Prompt`] does.
 
 mod agent;
+mod algorithms;
 mod auth;
 mod certificate;
 mod channel;
@@ -37,6 +38,7 @@ mod trust;
 
 use std::{io, time::Duration};
 
+pub use algorithms::Offered;
 pub use client::Client;
 pub use command::{RemoteCommand, Stdin};
 pub use destination::Destination;

@@ -11,8 +11,20 @@ use std::{
 };
 
 const GROUND: &[&str] = &[
-    "natmap", "resource", "resolver", "target", "stats", "merge", "event", "fold", "forward", "jump",
-    "script", "clean", "pattern", "console",
+    "natmap",
+    "resource",
+    "resolver",
+    "target",
+    "stats",
+    "merge",
+    "event",
+    "fold",
+    "forward",
+    "script",
+    "clean",
+    "pattern",
+    "console",
+    "openssh_config",
 ];
 
 /// The layers' modules, the ground first.
@@ -66,6 +78,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("std::process::abort", &[]),
     ("clap", &["cli"]),
     ("rpassword", &["cli"]),
+    ("glob", &["cli"]),
     ("directories", &["cli"]),
     ("tracing_subscriber", &["cli"]),
     ("crossterm", &["term"]),

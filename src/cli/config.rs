@@ -21,6 +21,14 @@ pub(super) struct Config {
     pub(super) term: Option<String>,
     /// `LANG` and `LC_*`, which sessions pass on.
     pub(super) locale: Vec<(String, String)>,
+    /// All variables, for a configuration that names some.
+    pub(super) environment: Vec<(String, String)>,
+    /// The local user's number.
+    pub(super) uid: String,
+    /// The home folder.
+    pub(super) home: Option<PathBuf>,
+    /// This machine's name.
+    pub(super) hostname: String,
     /// `NO_COLOR` is set to something (no-color.org).
     pub(super) no_color: bool,
     /// Which pod of an Indexed Job of Kubernetes this is (`JOB_COMPLETION_INDEX`, which it sets).
@@ -50,17 +58,22 @@ impl Config {
     /// Reads the environment.
     pub(super) fn from_env() -> Self {
         let own = directories::ProjectDirs::from("", "", "vmssh");
+        let environment: Vec<(String, String)> = env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let is_locale = |(name, _): &&(String, String)| name == "LANG" || name.starts_with("LC_");
         Self {
+            locale: environment.iter().filter(is_locale).cloned().collect(),
+            environment,
+            uid: uid(),
+            home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
+            hostname: whoami::hostname().unwrap_or_default(),
             // The system's word, as ssh has it: cron and containers set no USER.
             user: whoami::username().ok().or_else(|| text("USER")),
             ssh_dir: directories::BaseDirs::new().map(|dirs| dirs.home_dir().join(".ssh")),
             known_hosts: own.map(|dirs| dirs.data_dir().join("known_hosts")),
             agent_socket: text("SSH_AUTH_SOCK").map(Into::into),
             term: text("TERM"),
-            locale: env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .filter(|(name, _)| name == "LANG" || name.starts_with("LC_"))
-                .collect(),
             no_color: text("NO_COLOR").is_some(),
             job_index: text("JOB_COMPLETION_INDEX"),
             shards: text("VMSSH_SHARDS"),
@@ -90,6 +103,17 @@ impl AzureConfig {
             },
         }
     }
+}
+
+#[cfg(unix)]
+fn uid() -> String {
+    rustix::process::getuid().as_raw().to_string()
+}
+
+/// Windows has no numbers for users.
+#[cfg(not(unix))]
+fn uid() -> String {
+    String::new()
 }
 
 /// A variable's value; an empty one is none.

@@ -92,13 +92,16 @@ pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error
         password: Password::IfToldSo,
     };
     // Two ways in are still one instance: the command must not run there twice.
-    let Access { client, destinations } = context.unless_interrupted(way::access(context, &wish)).await?;
+    let access = context.unless_interrupted(way::access(context, &wish)).await?;
+    let environments = access.environments(context);
+    let Access { client, destinations, .. } = access;
     let endpoints: Vec<_> = destinations.iter().map(|destination| destination.endpoint.clone()).collect();
     raise_descriptors(context, args.parallel.get().min(endpoints.len()));
 
     let view = view(args.output);
     let (events, watcher) = watch_events(context, view, &args, &endpoints);
-    let job = CommandJob { client: client.clone(), destinations, command, timeout: args.timeout };
+    let job =
+        CommandJob { client: client.clone(), destinations, command, environments, timeout: args.timeout };
     let outcomes =
         fanout::run(Arc::new(job), endpoints.len(), args.parallel, &context.interrupt, events).await;
     client.settle().await;

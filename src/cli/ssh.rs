@@ -1,6 +1,12 @@
 //! `vmssh ssh`: a session on one instance.
 
-use std::{future::pending, io, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    io::{self, Write as _},
+    num::NonZeroU16,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use clap::{ArgAction, Args};
@@ -13,7 +19,7 @@ use super::{
     exit::Exit,
     forward::{self, ForwardArgs, Notices},
     load::{self, Loaded},
-    sign_in::{Access, Password, SignInArgs},
+    sign_in::{self, Access, Password, SignInArgs},
     way::{self, WayArgs},
 };
 use crate::{
@@ -23,6 +29,7 @@ use crate::{
     natmap::{
         BackendPort, Endpoint, FrontendPort, Host, Instance, InstanceSet, display_endpoints, one_per_instance,
     },
+    openssh_config::{HostConfig, Keyword, Terminal},
     script,
     ssh::{
         Client, Destination, Forwards, Session,
@@ -57,6 +64,12 @@ pub(super) struct SshArgs {
     /// Leave standard input alone: a command reads nothing
     #[arg(short = 'n', long, conflicts_with_all = ["tty", "stdio"])]
     pub(super) no_input: bool,
+    /// A line of ssh_config(5) that goes before the files: -o 'Ciphers +aes128-cbc'
+    #[arg(short = 'o', value_name = "OPTION", help_heading = "Signing in")]
+    pub(super) options: Vec<String>,
+    /// Print the settings that would be used, and do nothing else
+    #[arg(short = 'G', long)]
+    pub(super) print_settings: bool,
     /// The command to run
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
@@ -71,42 +84,51 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 /// For surroundings that do not tell the terminal's type: the least that all know.
 const UNKNOWN_TERMINAL: &str = "dumb";
 
-pub(super) async fn run(context: &Context, args: SshArgs) -> Result<Exit, Error> {
-    let command = match args.command.as_slice() {
+pub(super) async fn run(context: &Context, mut args: SshArgs) -> Result<Exit, Error> {
+    args.sign_in.ssh_options.append(&mut args.options);
+    let given = match args.command.as_slice() {
         [] => None,
         words => Some(script::command_line(words)?),
     };
-    let shell = args.forward.stdio.is_none() && !args.forward.no_shell;
-    let wish = if args.no_tty { Wish::Never } else { Wish::of(args.tty) };
-    let interactive = term::stdin_is_terminal() && !args.no_input;
-    let pty = shell && terminal(wish, command.as_deref(), interactive);
-    if shell && !interactive && !pty && terminal(wish, command.as_deref(), true) {
-        context.ui.note("no remote terminal, as standard input is none here (-tt wants one all the same, -T says nothing)");
-    }
     let wanted = load::Wanted { depth: Depth::Identity, backend_port: Some(args.backend_port) };
     let loaded = load::load(context, &args.target, wanted).await?;
     let set = args.instance.clone().unwrap_or_default();
     load::say_warnings(context, &loaded.map, &set);
-    let (client, destination) = destination(context, &args, &loaded, &set).await?;
+    if args.print_settings {
+        let endpoint = one(one_per_instance(loaded.map.select(&set, Some(args.backend_port))?))?;
+        let settings = sign_in::settings(context, &args.target, &args.sign_in, &loaded, &endpoint);
+        let settings = context.unless_interrupted(settings).await?;
+        context.ui.out_sink().writer.write_all(settings.as_bytes()).map_err(|error| Error::output(&error))?;
+        return Ok(Exit::Ok);
+    }
+    let Reached { client, destination, host, environment } = reach(context, &args, &loaded, &set).await?;
     let ended = if let Some(place) = &args.forward.stdio {
         context.unless_interrupted(stdio(&client, &destination, place)).await
     } else if args.forward.no_shell {
         forward_only(context, &client, &destination, &args.forward).await
     } else {
-        let asked = Asked { command, pty, input: !args.no_input };
+        let asked = Asked::of(context, &args, given, &host, environment)?;
         Box::pin(session(context, &client, &destination, &args.forward, asked)).await
     };
     client.settle().await;
     ended
 }
 
-/// Where to, and who signs in there.
-async fn destination(
+/// Where to, who signs in there, and what the configuration says about it.
+struct Reached {
+    client: Client,
+    destination: Destination,
+    host: Arc<HostConfig>,
+    environment: Vec<(String, String)>,
+}
+
+/// Finds out where to go and how to sign in there.
+async fn reach(
     context: &Context,
     args: &SshArgs,
     loaded: &Loaded,
     set: &InstanceSet,
-) -> Result<(Client, Destination), Error> {
+) -> Result<Reached, Error> {
     let wish = way::Wish {
         target: &args.target,
         sign_in: &args.sign_in,
@@ -122,9 +144,16 @@ async fn destination(
     } else {
         one(loaded.map.instances.iter().filter(|instance| set.contains(instance)).map(bare).collect())?;
     }
-    let Access { client, destinations } = context.unless_interrupted(way::access(context, &wish)).await?;
+    let access = context.unless_interrupted(way::access(context, &wish)).await?;
+    let environment = access.environments(context).into_iter().next();
+    let Access { client, destinations, configs } = access;
     let nowhere = || Error::new(Kind::Usage, "no instance is left to work on");
-    Ok((client, destinations.into_iter().next().ok_or_else(nowhere)?))
+    Ok(Reached {
+        client,
+        destination: destinations.into_iter().next().ok_or_else(nowhere)?,
+        host: configs.into_iter().next().ok_or_else(nowhere)?,
+        environment: environment.map(|environment| environment.to_vec()).unwrap_or_default(),
+    })
 }
 
 /// An instance as an endpoint of which only the name counts.
@@ -140,10 +169,40 @@ fn bare(instance: &Instance) -> Endpoint {
 
 /// What is to run on the instance.
 struct Asked {
-    command: Option<String>,
+    request: ShellRequest,
     pty: bool,
     /// Whether it reads standard input.
     input: bool,
+}
+
+impl Asked {
+    fn of(
+        context: &Context,
+        args: &SshArgs,
+        given: Option<String>,
+        host: &HostConfig,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self, Error> {
+        let command = command(given, host)?;
+        let wish = Wish::of(args, host);
+        let interactive = term::stdin_is_terminal() && !args.no_input;
+        let pty = terminal(wish, command.as_deref(), interactive);
+        if !interactive && !pty && terminal(wish, command.as_deref(), true) {
+            context.ui.note(
+                "no remote terminal, as standard input is none here (-tt wants one all the same, -T says nothing)",
+            );
+        }
+        // What the configuration sets wins over what is always sent.
+        let is_new = |(name, _): &&(String, String)| !environment.iter().any(|(there, _)| there == name);
+        let locale: Vec<_> = context.config.locale.iter().filter(is_new).cloned().collect();
+        let request = ShellRequest {
+            pty: None,
+            env: environment.into_iter().chain(locale).collect(),
+            command,
+            escape: pty.then(|| host.escape_char().unwrap_or(Some(ESCAPE))).flatten(),
+        };
+        Ok(Self { request, pty, input: !args.no_input })
+    }
 }
 
 /// A shell or command, with forwards beside it on a session of their own.
@@ -248,9 +307,9 @@ async fn talk(
     list: Option<shell::List>,
     notices: &Notices,
 ) -> Result<ShellEnd, Error> {
-    let Asked { command, pty, input } = asked;
+    let Asked { mut request, pty, input } = asked;
     let size = term::size().unwrap_or_default();
-    let request = request(context, command, pty, size);
+    request.pty = pty.then(|| pty_request(context, size));
     let (stdout, stderr) = (term::stdout().map_err(terminal_gone)?, term::stderr().map_err(terminal_gone)?);
     let typed = pty && term::stdin_is_terminal();
     let raw = typed.then(RawMode::enter).transpose().map_err(terminal_gone)?;
@@ -288,17 +347,23 @@ fn nothing() -> mpsc::Receiver<Bytes> {
     mpsc::channel(1).1
 }
 
-fn request(context: &Context, command: Option<String>, pty: bool, size: TerminalSize) -> ShellRequest {
-    let pty_request = || PtyRequest {
+fn pty_request(context: &Context, size: TerminalSize) -> PtyRequest {
+    PtyRequest {
         term: context.config.term.clone().unwrap_or_else(|| UNKNOWN_TERMINAL.into()),
         size,
         modes: term::attributes().as_ref().map(Modes::of).unwrap_or_default(),
-    };
-    ShellRequest {
-        pty: pty.then(pty_request),
-        env: context.config.locale.clone(),
-        command,
-        escape: pty.then_some(ESCAPE),
+    }
+}
+
+/// The command that was given, else the configuration's (`RemoteCommand`). As in ssh(1), both are one too many.
+fn command(given: Option<String>, host: &HostConfig) -> Result<Option<String>, Error> {
+    match (given, &host.remote_command) {
+        (Some(_), Some(_)) => {
+            let place = host.place(Keyword::REMOTE_COMMAND).map(ToString::to_string).unwrap_or_default();
+            Err(Error::new(Kind::Usage, format!("{place}: RemoteCommand is a command already"))
+                .hint("leave it out this once: `-o RemoteCommand=none`"))
+        }
+        (given, configured) => Ok(given.or_else(|| configured.clone())),
     }
 }
 
@@ -339,12 +404,12 @@ enum Wish {
 }
 
 impl Wish {
-    /// For `-t` said so often.
-    fn of(count: u8) -> Self {
-        match count {
-            0 => Self::Unsaid,
-            1 => Self::Wanted,
-            _ => Self::Forced,
+    fn of(args: &SshArgs, host: &HostConfig) -> Self {
+        match (args.no_tty, args.tty, host.terminal()) {
+            (true, ..) | (_, 0, Some(Terminal::Never)) => Self::Never,
+            (_, 1, _) | (_, 0, Some(Terminal::Yes)) => Self::Wanted,
+            (_, 2.., _) | (_, 0, Some(Terminal::Force)) => Self::Forced,
+            (_, 0, _) => Self::Unsaid,
         }
     }
 }
@@ -376,17 +441,17 @@ mod tests {
 
     #[test]
     fn terminals_are_asked_for_as_ssh_asks() {
-        for (t, command, stdin, expected) in [
-            (0, None, true, true),
-            (0, None, false, false),
-            (0, Some("ls"), true, false),
-            (1, Some("ls"), true, true),
-            (1, Some("ls"), false, false),
-            (1, None, false, false),
-            (2, Some("ls"), false, true),
-            (3, None, false, true),
+        for (wish, command, stdin, expected) in [
+            (Wish::Unsaid, None, true, true),
+            (Wish::Unsaid, None, false, false),
+            (Wish::Unsaid, Some("ls"), true, false),
+            (Wish::Wanted, Some("ls"), true, true),
+            (Wish::Wanted, Some("ls"), false, false),
+            (Wish::Wanted, None, false, false),
+            (Wish::Forced, Some("ls"), false, true),
+            (Wish::Forced, None, false, true),
         ] {
-            assert_eq!(terminal(Wish::of(t), command, stdin), expected, "{t} {command:?} {stdin}");
+            assert_eq!(terminal(wish, command, stdin), expected, "{wish:?} {command:?} {stdin}");
         }
         assert!(!terminal(Wish::Never, None, true));
     }

@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{
     event::ProbeOutcome,
-    jump::{Jump, Jumps},
     natmap::{BackendPort, Endpoint, InsideError, InstanceSet, InstanceSetError, one_per_instance},
     net::{
         probe::{self, Count, ProbeOptions},
         resolve::{Family, Resolver},
     },
-    ssh::{Client, Destination, Login},
+    openssh_config::Jump,
+    ssh::Destination,
 };
 
 /// Which way to take.
@@ -30,8 +30,13 @@ pub(super) struct WayArgs {
     #[arg(long, value_name = "N|auto", conflicts_with = "jump", help_heading = "The way")]
     pub(super) via: Option<Via>,
     /// Go through these servers, the first one dialled from here
-    #[arg(short = 'J', long, value_name = "[USER@]HOST[:PORT],...", help_heading = "The way")]
-    pub(super) jump: Option<Jumps>,
+    #[arg(short = 'J', long, value_name = "[USER@]HOST[:PORT],...", value_parser = jumps, help_heading = "The way")]
+    pub(super) jump: Option<String>,
+}
+
+/// Checks a list of jump hosts; the configuration is looked up for each when it is dialled.
+fn jumps(text: &str) -> Result<String, String> {
+    Jump::parse_list(text).map(|_| text.to_owned())
 }
 
 /// The instance to go through.
@@ -77,37 +82,15 @@ pub(super) async fn access(context: &Context, wish: &Wish<'_>) -> Result<Access,
 /// From here, or by the user's jump hosts.
 async fn dialled(context: &Context, wish: &Wish<'_>) -> Result<Access, Error> {
     let endpoints = one_per_instance(wish.loaded.map.select(wish.set, Some(wish.backend_port))?);
-    let mut access = sign_in(context, wish, endpoints).await?;
-    let jumps = wish.way.jump.as_ref().map(|jumps| jumps.0.as_slice()).unwrap_or_default();
-    if let Some(first) = access.destinations.first() {
-        let via = chain(context, &access.client, &first.login, jumps).await?;
-        access.destinations.iter_mut().for_each(|destination| destination.via.clone_from(&via));
-    }
-    Ok(access)
+    sign_in(context, wish, endpoints).await
 }
 
 async fn sign_in(context: &Context, wish: &Wish<'_>, endpoints: Vec<Endpoint>) -> Result<Access, Error> {
-    sign_in::access(context, wish.target, wish.sign_in, wish.loaded, endpoints, wish.password).await
-}
-
-/// The jump hosts behind one another. Each is signed in to as its own user says, else as the local one, as with
-/// ssh.
-async fn chain(
-    context: &Context,
-    client: &Client,
-    login: &Login,
-    jumps: &[Jump],
-) -> Result<Option<Arc<Destination>>, Error> {
-    let mut via = None;
-    for jump in jumps {
-        let Some(user) = jump.user.clone().or_else(|| context.config.user.clone()) else {
-            let missing = format!("there is no user name to sign in as on {}", jump.host);
-            return Err(Error::new(Kind::Usage, missing).hint(format!("give one: `-J NAME@{jump}`")));
-        };
-        let login = client.login_as(login, user).await?;
-        via = Some(Arc::new(Destination { via, ..Destination::direct(jump.endpoint(), login) }));
-    }
-    Ok(via)
+    // Before what else there is: the first word on it counts.
+    let jump = wish.way.jump.iter().map(|jump| format!("ProxyJump={jump}"));
+    let ssh_options = jump.chain(wish.sign_in.ssh_options.iter().cloned()).collect();
+    let sign_in = SignInArgs { ssh_options, ..wish.sign_in.clone() };
+    sign_in::access(context, wish.target, &sign_in, wish.loaded, endpoints, wish.password).await
 }
 
 /// The endpoint of the instance to go through.
@@ -132,7 +115,7 @@ async fn through(context: &Context, wish: &Wish<'_>, hop: Endpoint) -> Result<Ac
     let (names, endpoints): (Vec<_>, Vec<_>) =
         inside.into_iter().map(|inside| (inside.known_as, inside.endpoint)).unzip();
     let all = [hop.clone()].into_iter().chain(endpoints).collect();
-    let Access { client, destinations } = sign_in(context, wish, all).await?;
+    let Access { client, destinations, configs } = sign_in(context, wish, all).await?;
     let mut destinations = destinations.into_iter();
     let first =
         destinations.next().ok_or_else(|| Error::new(Kind::Usage, "no instance is left to work on"))?;
@@ -144,7 +127,7 @@ async fn through(context: &Context, wish: &Wish<'_>, hop: Endpoint) -> Result<Ac
         }
         Destination { via: Some(via.clone()), known_as: Some(name), ..destination }
     });
-    Ok(Access { destinations: behind.collect(), client })
+    Ok(Access { destinations: behind.collect(), client, configs: configs.into_iter().skip(1).collect() })
 }
 
 pub(super) fn not_inside(error: InsideError) -> Error {
@@ -171,7 +154,8 @@ async fn automatic(context: &Context, wish: &Wish<'_>) -> Result<Access, Error> 
     if let [only] = wanted.as_slice() {
         candidates.retain(|endpoint| endpoint.instance.as_ref() != Some(&only.id));
     }
-    let answering = answering(context, candidates, wish.sign_in.connect_timeout).await?;
+    let answering =
+        answering(context, candidates, wish.sign_in.connect_timeout.unwrap_or(ANSWER_LIMIT)).await?;
     let mut last = None;
     for endpoint in answering.into_iter().take(MOST_TRIED) {
         let label = endpoint.label();

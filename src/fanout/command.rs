@@ -1,6 +1,6 @@
 //! The job of `exec`: sign in, run one command, pass its output on.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,8 @@ pub struct CommandJob {
     pub destinations: Vec<Destination>,
     /// Shell text, as the instance's shell gets it.
     pub command: String,
+    /// The environment that is sent to each, in the same order; where there is none, nothing is sent.
+    pub environments: Vec<Arc<[(String, String)]>>,
     /// The time limit of the command itself, connecting not counted; `None` for no limit.
     pub timeout: Option<Duration>,
 }
@@ -42,7 +44,7 @@ impl Job for CommandJob {
             Err(failure) => Outcome::Error(failure),
             Ok(session) => {
                 let outcome = tokio::select! {
-                    outcome = self.command(&session, &output) => outcome,
+                    outcome = self.command(&session, index, &output) => outcome,
                     () = end.cancelled() => Outcome::Error(interrupted()),
                 };
                 session.close().await;
@@ -53,8 +55,9 @@ impl Job for CommandJob {
 }
 
 impl CommandJob {
-    async fn command(&self, session: &Session, output: &Output) -> Outcome {
-        let running = match session.start(&self.command).await {
+    async fn command(&self, session: &Session, index: usize, output: &Output) -> Outcome {
+        let environment = self.environments.get(index).map_or(&[][..], |environment| &**environment);
+        let running = match session.start_with(&self.command, environment).await {
             Ok(running) => running,
             Err(failure) => return Outcome::Error(failure),
         };

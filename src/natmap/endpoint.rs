@@ -126,6 +126,12 @@ pub(crate) fn socket_text(host: &Host, port: FrontendPort) -> String {
 pub struct HostKeyAlias(String);
 
 impl HostKeyAlias {
+    /// The name that the user has for a server (ssh_config(5), HostKeyAlias).
+    #[must_use]
+    pub fn given(name: &str) -> Self {
+        Self(name.to_ascii_lowercase())
+    }
+
     /// Of a machine that Azure's GUID is known of.
     #[must_use]
     pub fn of_machine(vm_id: &str) -> Self {

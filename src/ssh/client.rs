@@ -3,14 +3,14 @@
 use std::{borrow::Cow, sync::Arc};
 
 use russh::{
-    Preferred, SshId, cipher,
+    Preferred, SshId,
     client::{self, Handle},
     keys::Algorithm,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientError, Destination, Login, LoginOptions, PasswordUse, Prompt, auth,
+    ClientError, Destination, Login, LoginOptions, PasswordUse, Prompt, algorithms, auth,
     certificate::CertificateNames,
     forward::Incoming,
     greeting,
@@ -227,6 +227,7 @@ pub(super) fn label(endpoint: &Endpoint, alias: &HostKeyAlias) -> String {
         Some(instance) if *alias != endpoint.dialled_alias() => {
             format!("instance {instance} at {endpoint} ({alias})")
         }
+        None if *alias != endpoint.dialled_alias() => format!("{endpoint} ({alias})"),
         _ => alias.to_string(),
     }
 }
@@ -245,19 +246,7 @@ fn config(known_types: &[Algorithm], options: &LoginOptions) -> client::Config {
         keepalive_interval: options.keepalive.interval,
         keepalive_max: options.keepalive.most_unanswered,
         window_size: 2 << 20,
-        preferred: Preferred {
-            key: Cow::Owned(host_key_order(known_types)),
-            // AES has an instruction of its own on both sides nearly everywhere: a third of the CPU.
-            cipher: Cow::Borrowed(&[
-                cipher::AES_256_GCM,
-                cipher::AES_128_GCM,
-                cipher::CHACHA20_POLY1305,
-                cipher::AES_256_CTR,
-                cipher::AES_192_CTR,
-                cipher::AES_128_CTR,
-            ]),
-            ..Preferred::default()
-        },
+        preferred: algorithms::preferred(known_types, &options.algorithms),
         ..client::Config::default()
     }
 }
@@ -274,37 +263,9 @@ fn with_certificates(config: client::Config, has_authority: bool) -> client::Con
     client::Config { preferred, ..config }
 }
 
-/// The types that are known for the server first, so that it shows a key that can be compared. RSA
-/// with SHA-1 is not among them.
-fn host_key_order(known: &[Algorithm]) -> Vec<Algorithm> {
-    let is_known = |algorithm: &Algorithm| match algorithm {
-        Algorithm::Rsa { .. } => known.iter().any(|k| matches!(k, Algorithm::Rsa { .. })),
-        other => known.contains(other),
-    };
-    let usable =
-        Preferred::DEFAULT.key.iter().filter(|a| !matches!(a, Algorithm::Rsa { hash: None })).cloned();
-    let (mut first, rest): (Vec<_>, Vec<_>) = usable.partition(is_known);
-    first.extend(rest);
-    first
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn known_types_of_host_keys_are_asked_for_first() {
-        let names = |known: &[Algorithm]| {
-            host_key_order(known).iter().map(|a| a.as_str().to_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(names(&[])[0], "ssh-ed25519");
-        assert_eq!(
-            names(&[Algorithm::Rsa { hash: None }])[..3],
-            ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]
-        );
-        assert!(!names(&[Algorithm::Rsa { hash: None }]).contains(&"ssh-rsa".to_owned()));
-        assert_eq!(names(&[]).len(), 6);
-    }
 
     #[test]
     fn keys_are_filed_as_openssh_files_them() {

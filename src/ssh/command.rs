@@ -55,9 +55,24 @@ impl Session {
     /// # Errors
     /// When there is no session to be had for it, or the connection is lost.
     pub async fn start(&self, command: &str) -> Result<RemoteCommand<'_>, Failure> {
+        self.start_with(command, &[]).await
+    }
+
+    /// Starts a command with an environment. Servers take what they please of it (sshd: `AcceptEnv`) and don't say.
+    ///
+    /// # Errors
+    /// When there is no session to be had for it, or the connection is lost.
+    pub async fn start_with(
+        &self,
+        command: &str,
+        environment: &[(String, String)],
+    ) -> Result<RemoteCommand<'_>, Failure> {
         let (reader, writer) = self.open_channel().await?.split();
         let writer = Arc::new(writer);
         let running = Running::new(writer.clone(), self.goodbyes());
+        for (name, value) in environment {
+            writer.set_env(false, name, value).await.map_err(|_| self.lost(Stage::Channel))?;
+        }
         writer.exec(true, command).await.map_err(|_| self.lost(Stage::Channel))?;
         Ok(RemoteCommand { session: self, reader, writer, running })
     }

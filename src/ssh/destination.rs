@@ -32,9 +32,10 @@ impl Destination {
         Self { via: self.via.as_ref().map(|hop| Arc::new(hop.apart())), ..self.clone() }
     }
 
-    /// The name that its host key is filed under.
+    /// The name that its host key is filed under: the user's own word for it (`HostKeyAlias`) before all.
     #[must_use]
     pub fn host_key_alias(&self) -> HostKeyAlias {
-        self.known_as.clone().unwrap_or_else(|| self.endpoint.host_key_alias())
+        let given = self.login.options.host_key_alias.as_deref().map(HostKeyAlias::given);
+        given.or_else(|| self.known_as.clone()).unwrap_or_else(|| self.endpoint.host_key_alias())
     }
 }

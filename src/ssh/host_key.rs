@@ -15,7 +15,7 @@ use crate::{
 
 /// What to do with a host key that was never seen before. A changed or revoked one is always
 /// refused.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum HostKeyPolicy {
     /// Ask the person; refused where there is none.
     #[default]

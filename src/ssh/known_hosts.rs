@@ -41,7 +41,7 @@ pub struct KnownHostsFiles {
 }
 
 /// How names are written into a known_hosts file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum NameHashing {
     /// Hashed where the file has hashed names already, else as they are.
     #[default]

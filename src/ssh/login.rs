@@ -88,7 +88,7 @@ impl LoginOptions {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which of an agent's keys are offered to a server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum AgentKeys {
     /// All: the named ones first.
     #[default]
@@ -98,7 +98,7 @@ pub enum AgentKeys {
 }
 
 /// Algorithms by the names that the protocol has for them, the best liked first; `None` for vmssh's own choice.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Algorithms {
     /// Key exchange (`KexAlgorithms`).
     pub kex: Option<Vec<String>>,
@@ -113,7 +113,7 @@ pub struct Algorithms {
 }
 
 /// How often a session asks the server for a sign of life, and when it is given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Keepalive {
     /// How long the server may be silent before it is asked (`ServerAliveInterval`); `None`: it is never asked.
     pub interval: Option<Duration>,

@@ -46,7 +46,7 @@ impl Through {
         let label = hop.label();
         let (target, sign_in) = (&args.target, &args.through.sign_in);
         let access = sign_in::access(context, target, sign_in, loaded, vec![hop], Password::OnNeed).await?;
-        let Access { client, destinations } = access;
+        let Access { client, destinations, .. } = access;
         let nowhere = || Error::new(Kind::Usage, "no instance is left to work on");
         let session = Arc::new(client.connect(destinations.first().ok_or_else(nowhere)?).await?);
         let mut trips = Vec::with_capacity(PINGS);
