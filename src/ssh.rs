@@ -18,6 +18,7 @@ mod identity;
 mod known_hosts;
 mod limit;
 mod login;
+mod method;
 mod password;
 mod person;
 pub mod pty;
@@ -36,6 +37,7 @@ pub use error::ClientError;
 pub use host_key::{HostKeyPolicy, KnownKey, NewHostKey};
 pub use known_hosts::KnownHostsFiles;
 pub use login::{AgentKeys, Algorithms, Keepalive, Login, LoginOptions, PasswordUse};
+pub use method::Method;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use session::Session;
 
@@ -51,6 +53,15 @@ pub trait Prompt: Send + Sync {
     /// # Errors
     /// When the terminal fails.
     fn secret(&self, question: &str) -> io::Result<Option<SecretString>>;
+
+    /// Asks for something that may be seen while it is typed, a code for example; `Ok(None)` where nobody can
+    /// be asked.
+    ///
+    /// # Errors
+    /// When the terminal fails.
+    fn answer(&self, question: &str) -> io::Result<Option<SecretString>> {
+        self.secret(question)
+    }
 
     /// Shows a new host key and asks whether to trust it; `Ok(false)` where nobody can be asked.
     ///

@@ -10,12 +10,15 @@ use super::{
     duration,
     error::{Error, Kind},
     load::Loaded,
+    password_file,
     prompt::TerminalPrompt,
 };
 use crate::{
     natmap::Endpoint,
     net::resolve::{Family, Resolver},
-    ssh::{Client, Destination, HostKeyPolicy, KnownHostsFiles, LoginOptions, PasswordUse, Prompt},
+    ssh::{
+        Client, Destination, HostKeyPolicy, KnownHostsFiles, LoginOptions, PasswordUse, Prompt, SecretString,
+    },
 };
 
 /// A flaky path still connects within this, and an administrator in a hurry still waits for it.
@@ -34,6 +37,9 @@ pub(super) struct SignInArgs {
     /// Ask for a password first, for when no key is taken
     #[arg(long, help_heading = "Signing in")]
     pub(super) ask_password: bool,
+    /// Read the password from the first line of a file, for when no key is taken; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "ask_password", help_heading = "Signing in")]
+    pub(super) password_file: Option<PathBuf>,
     /// What to do with a host key that is not known yet; a changed one is always refused
     #[arg(long, value_enum, default_value = "ask", value_name = "POLICY", help_heading = "Signing in")]
     pub(super) host_keys: HostKeys,
@@ -84,10 +90,14 @@ pub(super) async fn access(
     endpoints: Vec<Endpoint>,
     password: Password,
 ) -> Result<Access, Error> {
-    let prompt: Arc<dyn Prompt> =
-        Arc::new(TerminalPrompt { ui: context.ui.clone(), interrupt: context.interrupt.clone() });
+    let prompt: Arc<dyn Prompt> = Arc::new(TerminalPrompt {
+        ui: context.ui.clone(),
+        interrupt: context.interrupt.clone(),
+        askpass: context.config.askpass.clone(),
+    });
     let user = user(context, target, args, loaded)?;
     let password = match password {
+        _ if args.password_file.is_some() => PasswordUse::Given(given_password(args).await?),
         _ if args.ask_password => ask_password(&prompt, &user).await?,
         Password::OnNeed => PasswordUse::Ask,
         Password::IfToldSo => PasswordUse::Never,
@@ -124,6 +134,14 @@ fn user(context: &Context, target: &TargetArgs, args: &SignInArgs, loaded: &Load
         .ok_or_else(|| {
             Error::new(Kind::Usage, "there is no user name to sign in as").hint("give one: `-l NAME`")
         })
+}
+
+/// The password of `--password-file`. Reading blocks: it may be a pipe.
+async fn given_password(args: &SignInArgs) -> Result<SecretString, Error> {
+    let path = args.password_file.clone().unwrap_or_default();
+    tokio::task::spawn_blocking(move || password_file::read(&path))
+        .await
+        .map_err(|error| Error::from_chain(Kind::Other, &error))?
 }
 
 async fn ask_password(prompt: &Arc<dyn Prompt>, user: &str) -> Result<PasswordUse, Error> {

@@ -41,6 +41,16 @@ impl Person {
         Ok(self.ask(turn, limit, move |prompt| prompt.secret(&question)).await?.0)
     }
 
+    /// Asks for something that may be seen while it is typed.
+    pub(super) async fn answer(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        limit: &Arc<Limit>,
+        question: String,
+    ) -> io::Result<Option<SecretString>> {
+        Ok(self.ask(turn, limit, move |prompt| prompt.answer(&question)).await?.0)
+    }
+
     /// Asks whether a host key is to be trusted. Gives the turn back, to be kept until the answer is
     /// filed: whoever asks next may have the same question.
     pub(super) async fn trust(
