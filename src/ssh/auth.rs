@@ -67,6 +67,7 @@ pub(super) async fn sign_in(
         exhausted: Vec::new(),
         given: Given::default(),
         given_by_password: false,
+        conversations: 0,
     };
     if attempt.is_let_in().await? { Ok(()) } else { Err(attempt.failure()) }
 }
@@ -105,8 +106,12 @@ struct Attempt<'a> {
     methods: Option<MethodSet>,
     /// Methods that have nothing left to try.
     exhausted: Vec<Method>,
+    /// The password that was tried.
     given: Given,
+    /// A password that was set has been offered as one, not only as an answer.
     given_by_password: bool,
+    /// How often the server was let ask questions.
+    conversations: usize,
 }
 
 /// The keys of an attempt that have not been offered yet.
@@ -162,6 +167,7 @@ impl Attempt<'_> {
         self.passed.push(what);
         self.exhausted.clear();
         self.given_by_password = false;
+        self.conversations = 0;
     }
 
     async fn keys(&mut self) -> Keys {
@@ -187,9 +193,13 @@ impl Attempt<'_> {
             self.last.clone_from(&offer.label);
             match self.offer(&offer, keys.conversation.as_mut()).await {
                 Ok(result) => {
-                    self.refused.push(offer.label);
+                    self.tried(&offer.label);
                     let step = self.conclude(Ok(result))?;
                     keys.refused += usize::from(step == Step::Refused);
+                    if !self.takes(Method::PublicKey) {
+                        // It was not looked at: a server that wants a password first may want it later.
+                        keys.left.push_front(offer);
+                    }
                     return Ok(step);
                 }
                 Err(SignError::Gone) => return Err(self.hung_up()),

@@ -44,7 +44,7 @@ pub struct LoginOptions {
     pub password: PasswordUse,
     /// The methods that may be used, the best liked first (`PreferredAuthentications`).
     pub methods: Vec<Method>,
-    /// So many times a password is asked for in a run (`NumberOfPasswordPrompts`).
+    /// So many times a password is asked for in a run, and a server may begin to ask (`NumberOfPasswordPrompts`).
     pub most_passwords: usize,
     /// New host keys.
     pub host_keys: HostKeyPolicy,

@@ -31,7 +31,7 @@ pub(super) enum Proof {
 pub(super) enum By {
     File(Arc<Identity>),
     /// By the name that the agent knows it by.
-    Agent(AgentIdentity),
+    Agent(Box<AgentIdentity>),
 }
 
 /// What there is to offer, and what can't be and why.
@@ -91,14 +91,14 @@ impl Kit<'_> {
                 Proof::Certificate(Box::new(certificate.clone())),
             ),
         };
-        Offer { label, proof, signer: By::Agent(identity.clone()) }
+        Offer { label, proof, signer: By::Agent(Box::new(identity.clone())) }
     }
 
     /// A key file with the certificates beside it.
     fn files(&self, identity: &Arc<Identity>, found: &mut Offers) {
         let signer = || match identity.public().and_then(|public| self.in_agent(public.key_data())) {
             // No pass phrase, and the only way to a security key.
-            Some(known_as) => Some(By::Agent(known_as.clone())),
+            Some(known_as) => Some(By::Agent(Box::new(known_as.clone()))),
             None => identity.is_here().is_ok().then(|| By::File(identity.clone())),
         };
         for certificate in identity.certificates() {
@@ -121,7 +121,7 @@ impl Kit<'_> {
     fn certificate_file(&self, file: &CertificateFile, found: &mut Offers) {
         let key = file.certificate.public_key();
         let signer = match self.in_agent(key) {
-            Some(known_as) => Some(By::Agent(known_as.clone())),
+            Some(known_as) => Some(By::Agent(Box::new(known_as.clone()))),
             None => {
                 let of_it = |i: &&Arc<Identity>| is_public_of(i, key) && i.is_here().is_ok();
                 self.identities.iter().find(of_it).map(|identity| By::File(identity.clone()))

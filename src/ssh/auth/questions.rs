@@ -9,6 +9,9 @@ use crate::{
     ssh::{PasswordUse, greeting::quote},
 };
 
+/// As much of a server's introduction as is shown: more would push what was asked off the screen.
+const MOST_LINES: usize = 20;
+
 /// The password's way through an attempt.
 #[derive(Debug, Default)]
 pub(super) struct Given {
@@ -38,6 +41,10 @@ impl Attempt<'_> {
 
     /// One conversation of questions and answers.
     pub(super) async fn questions(&mut self) -> Result<Step, Failure> {
+        if self.conversations >= self.login().options.most_passwords {
+            return Ok(Step::Exhausted);
+        }
+        self.conversations += 1;
         self.last = PASSWORD.into();
         let user = self.user();
         let mut reply = self.session.handle()?.authenticate_keyboard_interactive_start(user, None).await;
@@ -83,7 +90,7 @@ impl Attempt<'_> {
     fn introduction(&self, name: &str, instructions: &str, alone: bool) -> String {
         let mut text = String::new();
         for part in [name, instructions].into_iter().filter(|part| !part.trim().is_empty()) {
-            for line in part.trim_end().lines() {
+            for line in part.trim_end().lines().take(MOST_LINES) {
                 text.push_str(&format!("({}) {}\n", self.whom(), quote(line)));
             }
         }
