@@ -15,7 +15,7 @@ use std::{
 use russh::{
     MethodSet,
     client::AuthResult,
-    keys::{HashAlg, agent::AgentIdentity},
+    keys::{Algorithm, HashAlg, agent::AgentIdentity},
 };
 
 use super::{
@@ -252,6 +252,9 @@ impl Attempt<'_> {
     /// The hash for signatures with an RSA key; other keys have no choice. SHA-1, which can be forged, is
     /// never one (RFC 8332). A key whose algorithms are not wanted is refused.
     async fn hash(&self, proof: &Proof) -> Result<Option<HashAlg>, SignError> {
+        if key_of(proof).is_some_and(|key| key.algorithm() == Algorithm::Dsa) {
+            return Err(SignError::Refused("no server of today takes DSA"));
+        }
         let wanted = self.login().options.algorithms.signatures.as_ref();
         let is_wanted = |hash| {
             let name = algorithm(proof, hash);
