@@ -148,6 +148,16 @@ fn signed_in(result: Result<Session, Failure>, server: &TestSshd) {
     }
 }
 
+/// Waits until the server has written this so many times.
+#[track_caller]
+fn until_logged(server: &TestSshd, text: &str, times: usize) {
+    let end = Instant::now() + LIMIT;
+    while server.log().matches(text).count() < times {
+        assert!(Instant::now() < end, "not {times} times {text:?}:\n{}", server.log());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }

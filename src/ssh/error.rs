@@ -49,6 +49,12 @@ pub enum ClientError {
         /// The cipher.
         how: String,
     },
+    /// It can't be read in OpenSSH's container, and could in another.
+    #[error("the key file {file} has an ECDSA key of a length that can't be read in OpenSSH's own container")]
+    Short {
+        /// The file.
+        file: PathBuf,
+    },
     /// A certificate was named, and the file holds none.
     #[error("{file} holds no certificate")]
     NotACertificate {
@@ -76,6 +82,9 @@ impl ClientError {
             Self::LooseMode { file, .. } => Some(format!("`chmod 600 {}`", quoted(file))),
             Self::Sealed { file, .. } => {
                 Some(format!("`ssh-keygen -p -f {}` writes it anew in OpenSSH's own way", quoted(file)))
+            }
+            Self::Short { file } => {
+                Some(format!("`ssh-keygen -p -m PKCS8 -f {}` puts it into another", quoted(file)))
             }
             Self::NotACertificate { file } => {
                 Some(format!("look at it: `ssh-keygen -L -f {}`", quoted(file)))

@@ -109,6 +109,7 @@ impl Identity {
                     Err(_) => Err(ClientError::PublicKey { file: path.into() }),
                 };
             }
+            Parsed::Short => return Err(ClientError::Short { file: path.into() }),
             Parsed::Sealed(how) => return Err(ClientError::Sealed { file: path.into(), how }),
             Parsed::Not(reason) => return Err(not_a_key(&reason)),
         };
@@ -211,9 +212,9 @@ impl Identity {
             });
             match decoded.await {
                 Ok(Ok(key)) => return Ok(Arc::new(key)),
-                Ok(Err(error)) if is_unknown_cipher(&error) => {
+                Ok(Err(error)) if is_unknown_cipher(&error) || is_short(&error) => {
                     return Err(
-                        "it is encrypted in a way that is not known here: `ssh-keygen -p -f` changes that",
+                        "it can't be read in its container: `ssh-keygen -p -m PKCS8 -f` changes that",
                     );
                 }
                 _ => {}
@@ -251,6 +252,9 @@ enum Parsed {
     Public,
     /// Encrypted in a way that can't be read here: the cipher.
     Sealed(String),
+    /// An ECDSA key whose number is shorter than others, as one of 256 is: russh reads it in other containers
+    /// than OpenSSH's.
+    Short,
     Not(String),
 }
 
@@ -275,6 +279,7 @@ fn parse(text: &str) -> Parsed {
         Err(KeyError::CouldNotReadKey) if !start.starts_with("-----BEGIN") => {
             Parsed::Not("it does not begin like one".into())
         }
+        Err(error) if is_short(&error) && start.starts_with("-----BEGIN OPENSSH") => short_or_cut(text),
         Err(KeyError::SshKey(ssh_key::Error::AlgorithmUnknown)) => Parsed::Not("unknown kind of key".into()),
         Err(error) => Parsed::Not(error.to_string().to_lowercase()),
     }
@@ -288,6 +293,16 @@ fn sealed(text: &str) -> Option<String> {
     let cipher = info.split(',').next()?.trim();
     let is_known = cipher == "AES-128-CBC" && kind == "-----BEGIN RSA PRIVATE KEY-----";
     (!is_known).then(|| clean_line(cipher))
+}
+
+/// True for the error that a number of another length than usual gives.
+fn is_short(error: &KeyError) -> bool {
+    matches!(error, KeyError::SshKey(ssh_key::Error::Encoding(ssh_key::encoding::Error::Length)))
+}
+
+/// A container that was cut off gives the same error as a short number, and has no end.
+fn short_or_cut(text: &str) -> Parsed {
+    if text.contains("-----END OPENSSH") { Parsed::Short } else { Parsed::Not("it is cut off".into()) }
 }
 
 /// True for an error that no other pass phrase would mend.

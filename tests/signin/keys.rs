@@ -9,7 +9,7 @@ async fn keys_of_every_kind_and_container_sign_in() {
         ("rsa", &["-t", "rsa", "-b", "2048"][..]),
         ("rsa_pem", &["-t", "rsa", "-b", "2048", "-m", "PEM"]),
         ("rsa_pkcs8", &["-t", "rsa", "-b", "2048", "-m", "PKCS8"]),
-        ("ecdsa256", &["-t", "ecdsa", "-b", "256"]),
+        ("ecdsa256", &["-t", "ecdsa", "-b", "256", "-m", "PKCS8"]),
         ("ecdsa384", &["-t", "ecdsa", "-b", "384"]),
         ("ecdsa521", &["-t", "ecdsa", "-b", "521"]),
         ("ecdsa_pem", &["-t", "ecdsa", "-b", "256", "-m", "PEM"]),
@@ -128,4 +128,34 @@ async fn putty_s_keys_sign_in() {
             panic!("{name}: {failure}\n{}", server.log());
         }
     }
+}
+
+/// A key of nobody's whose number has 31 bytes in place of 32, made once for this test.
+const SHORT: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\n\
+    b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAaAAAABNlY2RzYS\n\
+    1zaGEyLW5pc3RwMjU2AAAACG5pc3RwMjU2AAAAQQTGfAWOAUUiMxHL9b7JORPsendyhB5y\n\
+    33ZL0TvV6cP7cpy5XiHHMhrUJ0Tt/5QTA5oTh4jiDCvAWrFaH4A3kLL5AAAAoE7biOdO24\n\
+    jnAAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBMZ8BY4BRSIzEcv1\n\
+    vsk5E+x6d3KEHnLfdkvRO9Xpw/tynLleIccyGtQnRO3/lBMDmhOHiOIMK8BasVofgDeQsv\n\
+    kAAAAfOguaNEjh3MqQQqWyZWbamQETiUXMYHFYYqw3/Vr48QAAAAVzaG9ydAECAwQ=\n\
+    -----END OPENSSH PRIVATE KEY-----\n";
+
+#[tokio::test]
+async fn a_short_ecdsa_key_names_the_command_that_mends_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let server = TestSshd::start(&[]);
+    let key = server.dir().join("short");
+    fs::write(&key, SHORT).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let public = run("ssh-keygen", &["-y", "-f", text(&key)]);
+    fs::write(server.dir().join("authorized_keys"), public).unwrap();
+    let options = || with_files(&server, std::slice::from_ref(&key));
+    let error = Visitor::new(options(), &Arc::default()).await.err().unwrap();
+    assert_eq!(
+        error.hint().unwrap(),
+        format!("`ssh-keygen -p -m PKCS8 -f {}` puts it into another", text(&key))
+    );
+    run("ssh-keygen", &["-q", "-p", "-m", "PKCS8", "-P", "", "-N", "", "-f", text(&key)]);
+    signed_in(try_connect(&server, options()).await, &server);
 }

@@ -203,10 +203,13 @@ fn a_person_at_a_terminal_types_phrase_and_password() {
     let mut terminal = pty::Terminal::run(command);
     let before = terminal.modes();
     terminal.see("Pass phrase for ");
+    terminal.until_silent();
     terminal.send("wrong one\r");
     terminal.see("Pass phrase for ");
+    terminal.until_silent();
     terminal.send(&format!("{PHRASE}\r"));
     terminal.see("vmsshtest's password: ");
+    terminal.until_silent();
     terminal.send(&format!("{PASSWORD}\r"));
     terminal.see("gotin");
     assert_eq!(terminal.end().code(), Some(0));
