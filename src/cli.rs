@@ -2,6 +2,7 @@
 //! environment, signals, prompts) is here and in `term`; the rules are below.
 
 mod args;
+mod askpass;
 mod azure;
 mod config;
 mod context;
@@ -18,6 +19,7 @@ mod load;
 mod map;
 mod merge;
 mod openssh;
+mod password_file;
 mod probe;
 mod prompt;
 mod sign_in;

@@ -22,6 +22,7 @@ mod keyring;
 mod known_hosts;
 mod limit;
 mod login;
+mod method;
 mod password;
 mod person;
 pub mod pty;
@@ -48,6 +49,7 @@ pub use host_key::{Filed, HostKeyPolicy, KnownKey, Mark, NewHostKey, forget_in};
 pub use keyring::{Added, Keyring};
 pub use known_hosts::{KnownHostsFiles, NameHashing};
 pub use login::{AgentKeys, Algorithms, Keepalive, Login, LoginOptions, PasswordUse};
+pub use method::Method;
 pub use scan::HostKey;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use session::Session;
@@ -84,6 +86,15 @@ pub trait Prompt: Send + Sync {
     /// # Errors
     /// When the terminal fails.
     fn secret(&self, question: &str) -> io::Result<Option<SecretString>>;
+
+    /// Asks for something that may be seen while it is typed, a code for example; `Ok(None)` where nobody can
+    /// be asked.
+    ///
+    /// # Errors
+    /// When the terminal fails.
+    fn answer(&self, question: &str) -> io::Result<Option<SecretString>> {
+        self.secret(question)
+    }
 
     /// Shows a new host key and asks whether to trust it; `Ok(false)` where nobody can be asked.
     ///

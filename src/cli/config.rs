@@ -4,6 +4,7 @@ use std::{env, path::PathBuf};
 
 use secrecy::SecretString;
 
+use super::askpass::Askpass;
 use crate::azure::credential::SignIn;
 
 /// The user's surroundings.
@@ -17,6 +18,8 @@ pub(super) struct Config {
     pub(super) known_hosts: Option<PathBuf>,
     /// The agent's socket (`SSH_AUTH_SOCK`).
     pub(super) agent_socket: Option<PathBuf>,
+    /// The program that asks for passwords (`SSH_ASKPASS`).
+    pub(super) askpass: Askpass,
     /// The terminal's type (`TERM`).
     pub(super) term: Option<String>,
     /// `LANG` and `LC_*`, which sessions pass on.
@@ -73,6 +76,11 @@ impl Config {
             ssh_dir: directories::BaseDirs::new().map(|dirs| dirs.home_dir().join(".ssh")),
             known_hosts: own.map(|dirs| dirs.data_dir().join("known_hosts")),
             agent_socket: text("SSH_AUTH_SOCK").map(Into::into),
+            askpass: Askpass::new(
+                text("SSH_ASKPASS").map(Into::into),
+                text("SSH_ASKPASS_REQUIRE").as_deref(),
+                text("DISPLAY").or_else(|| text("WAYLAND_DISPLAY")).is_some(),
+            ),
             term: text("TERM"),
             no_color: text("NO_COLOR").is_some(),
             job_index: text("JOB_COMPLETION_INDEX"),

@@ -2,12 +2,17 @@
 
 use std::{
     io::{self, BufRead, BufReader, IsTerminal, Write},
+    path::PathBuf,
     sync::Arc,
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
-use super::ui::Ui;
+use super::{
+    askpass::{self, Asking, Askpass},
+    ui::Ui,
+};
 use crate::{
     clean::clean_line,
     fanout::Interrupt,
@@ -24,10 +29,14 @@ const MOST_TRIES: usize = 3;
 pub(super) struct TerminalPrompt {
     pub(super) ui: Arc<Ui>,
     pub(super) interrupt: Interrupt,
+    pub(super) askpass: Askpass,
 }
 
 impl Prompt for TerminalPrompt {
     fn secret(&self, question: &str) -> io::Result<Option<SecretString>> {
+        if let Some(program) = self.program(terminal().is_some()) {
+            return self.ask(program, question, Asking::Text);
+        }
         if terminal().is_none() {
             return Ok(None);
         }
@@ -44,7 +53,30 @@ impl Prompt for TerminalPrompt {
         }
     }
 
+    fn answer(&self, question: &str) -> io::Result<Option<SecretString>> {
+        if let Some(program) = self.program(terminal().is_some()) {
+            return self.ask(program, question, Asking::Text);
+        }
+        let Some(mut answers) = terminal() else { return Ok(None) };
+        let _no_bars = self.ui.without_bars();
+        let mut err = io::stderr();
+        write!(err, "{question}")?;
+        err.flush()?;
+        let mut line = Zeroizing::new(String::new());
+        if answers.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        Ok(Some(line.trim_end_matches(['\r', '\n']).into()))
+    }
+
     fn trust_host_key(&self, new: &NewHostKey) -> io::Result<bool> {
+        if let Some(program) = self.program(terminal().is_some()) {
+            let mut question = Vec::new();
+            write_new_key(&mut question, new)?;
+            question.extend_from_slice(b"Trust it and go on? (yes/no) ");
+            let answer = self.ask(program, &String::from_utf8_lossy(&question), Asking::Yes)?;
+            return Ok(answer.is_some_and(|answer| askpass::is_yes(answer.expose_secret())));
+        }
         let Some(mut answers) = terminal() else { return Ok(false) };
         let _no_bars = self.ui.without_bars();
         let mut err = io::stderr();
@@ -95,6 +127,21 @@ impl Prompt for TerminalPrompt {
 
     fn note(&self, text: &str) {
         self.ui.note(text);
+    }
+}
+
+impl TerminalPrompt {
+    /// The program that asks, where one does.
+    fn program(&self, has_terminal: bool) -> Option<&PathBuf> {
+        if has_terminal { self.askpass.first() } else { self.askpass.instead() }
+    }
+
+    /// A program that can't be started is said and is no answer: there may be other ways in.
+    fn ask(&self, program: &PathBuf, question: &str, asking: Asking) -> io::Result<Option<SecretString>> {
+        let _no_bars = self.ui.without_bars();
+        askpass::ask(program, question, asking, &self.interrupt.drain).inspect_err(|error| {
+            self.ui.warn(&format!("nobody can be asked: {error}"));
+        })
     }
 }
 

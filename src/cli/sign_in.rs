@@ -20,6 +20,7 @@ use super::{
     duration,
     error::{Error, Kind},
     load::Loaded,
+    password_file,
     prompt::TerminalPrompt,
 };
 use crate::{
@@ -50,6 +51,9 @@ pub(super) struct SignInArgs {
     /// Ask for a password first, for when no key is taken
     #[arg(long, help_heading = "Signing in")]
     pub(super) ask_password: bool,
+    /// Read the password from the first line of a file, for when no key is taken; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "ask_password", help_heading = "Signing in")]
+    pub(super) password_file: Option<PathBuf>,
     /// What to do with a host key that is not known yet; a changed one is always refused
     /// [default: the configuration's, else ask]
     #[arg(long, value_enum, value_name = "POLICY", help_heading = "Signing in")]
@@ -120,9 +124,10 @@ pub(super) async fn access(
     }
     let configs: Vec<_> = found.iter().map(|(_, host, _)| host.clone()).collect();
     let prompt = prompt(context, &configs);
-    let given = match args.ask_password {
-        true => ask_password(&prompt, &users(&found)).await?,
-        false => PasswordUse::Never,
+    let given = match &args.password_file {
+        Some(_) => PasswordUse::Given(given_password(args).await?),
+        None if args.ask_password => ask_password(&prompt, &users(&found)).await?,
+        None => PasswordUse::Never,
     };
     let client = Client::new(Resolver::new(family(context, &configs)), prompt);
     client.expect(found.len());
@@ -299,7 +304,11 @@ impl Prompt for Nobody {
 }
 
 fn prompt(context: &Context, configs: &[Arc<HostConfig>]) -> Arc<dyn Prompt> {
-    let prompt = TerminalPrompt { ui: context.ui.clone(), interrupt: context.interrupt.clone() };
+    let prompt = TerminalPrompt {
+        ui: context.ui.clone(),
+        interrupt: context.interrupt.clone(),
+        askpass: context.config.askpass.clone(),
+    };
     if configs.iter().any(|host| host.flag(Keyword::BATCH_MODE) == Some(true)) {
         return Arc::new(Nobody(prompt));
     }
@@ -348,6 +357,14 @@ fn say(configs: &[Arc<HostConfig>], mut notes: Vec<String>) {
     for note in notes.into_iter().filter(|note| seen.insert(note.clone())) {
         tracing::debug!("{note}");
     }
+}
+
+/// The password of `--password-file`. Reading blocks: it may be a pipe.
+async fn given_password(args: &SignInArgs) -> Result<SecretString, Error> {
+    let path = args.password_file.clone().unwrap_or_default();
+    tokio::task::spawn_blocking(move || password_file::read(&path))
+        .await
+        .map_err(|error| Error::from_chain(Kind::Other, &error))?
 }
 
 async fn ask_password(prompt: &Arc<dyn Prompt>, user: &str) -> Result<PasswordUse, Error> {

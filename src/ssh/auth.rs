@@ -1,22 +1,31 @@
-//! Signing in: which keys are offered in which order, passwords, and what is said when nothing helps.
+//! Signing in: which methods are used in which order, and which keys are offered.
 
+mod certificate;
 mod offer;
+mod questions;
+mod signer;
+mod told;
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use russh::{
-    MethodKind, MethodSet,
-    client::{AuthResult, KeyboardInteractiveAuthResponse as Reply},
-    keys::{HashAlg, PrivateKeyWithHashAlg, agent::AgentIdentity},
+    MethodSet,
+    client::AuthResult,
+    keys::{Algorithm, HashAlg, agent::AgentIdentity},
 };
-use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    Login, PasswordUse, agent::Conversation, greeting::quote, identity::TRIES, limit::Limit,
-    session::Session, shared::Shared,
+    Login, Method, PasswordUse, agent::Conversation, limit::Limit, session::Session, shared::Shared,
+    stage::Progress,
 };
-use crate::event::{Failure, Stage};
-use offer::{AgentSigner, By, FileSigner, Offer, Proof, SignError, key_of, offers};
+use crate::event::Failure;
+use offer::{By, Offer, Proof, algorithm, key_of, offers};
+use questions::Given;
+use signer::{KeySigner, OfferSigner, SignError};
 
 /// sshd hangs up at the sixth failure (MaxAuthTries); one is left for a password.
 const MOST_KEYS: usize = 5;
@@ -24,6 +33,10 @@ const MOST_KEYS: usize = 5;
 /// Rounds of questions that a server may ask (keyboard-interactive): a password, a code, an expired
 /// password and its new one twice are five.
 const MOST_ROUNDS: usize = 10;
+
+/// Steps of one attempt: more than a server that counts to six lets anybody take, several times over
+/// for one that wants several methods. It ends an attempt with a server that says "go on" for ever.
+const MOST_STEPS: usize = 32;
 
 /// How a password is called among what was tried.
 const PASSWORD: &str = "a password";
@@ -37,63 +50,163 @@ pub(super) async fn sign_in(
     session: &mut Session,
     limit: &Arc<Limit>,
     server: &str,
+    progress: &Progress,
 ) -> Result<(), Failure> {
-    let mut attempt =
-        Attempt { shared, session, limit, server, tried: Vec::new(), left_out: Vec::new(), methods: None };
-    if attempt.keys().await? || attempt.passwords().await? {
-        return Ok(());
-    }
-    Err(attempt.failure())
+    let mut attempt = Attempt {
+        shared,
+        session,
+        limit,
+        server,
+        progress,
+        refused: Vec::new(),
+        passed: Vec::new(),
+        left_out: Vec::new(),
+        too_many: false,
+        last: String::new(),
+        methods: None,
+        exhausted: Vec::new(),
+        given: Given::default(),
+        given_by_password: false,
+        conversations: 0,
+    };
+    if attempt.is_let_in().await? { Ok(()) } else { Err(attempt.failure()) }
 }
 
-/// One attempt to sign in. Its steps say whether they got in.
+/// How one try ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Signed in.
+    In,
+    /// Taken, and the server wants more (RFC 4252 section 5.1, partial success).
+    Partly,
+    /// Not taken.
+    Refused,
+    /// Nothing left to try with this method.
+    Exhausted,
+}
+
+/// One attempt to sign in.
 struct Attempt<'a> {
     shared: &'a Shared,
     session: &'a mut Session,
     limit: &'a Arc<Limit>,
     server: &'a str,
+    progress: &'a Progress,
     /// What was refused.
-    tried: Vec<String>,
+    refused: Vec<String>,
+    /// What was taken and was not enough.
+    passed: Vec<String>,
     /// What could not be tried, and why.
     left_out: Vec<String>,
+    /// Keys were left out because a server takes no more tries.
+    too_many: bool,
+    /// What is being tried.
+    last: String,
     /// What the server takes, once it has said so.
     methods: Option<MethodSet>,
+    /// Methods that have nothing left to try.
+    exhausted: Vec<Method>,
+    /// The password that was tried.
+    given: Given,
+    /// A password that was set has been offered as one, not only as an answer.
+    given_by_password: bool,
+    /// How often the server was let ask questions.
+    conversations: usize,
+}
+
+/// The keys of an attempt that have not been offered yet.
+struct Keys {
+    conversation: Option<Conversation>,
+    left: VecDeque<Offer>,
+    refused: usize,
 }
 
 impl Attempt<'_> {
-    async fn keys(&mut self) -> Result<bool, Failure> {
-        let (mut conversation, in_agent) = self.agent().await;
-        let login = self.login().clone();
-        let offers = offers(&login.identities, &in_agent);
-        if offers.is_empty() {
+    async fn is_let_in(&mut self) -> Result<bool, Failure> {
+        let mut keys = self.keys().await;
+        let begins_with_keys =
+            self.login().options.methods.first() == Some(&Method::PublicKey) && !keys.left.is_empty();
+        if !begins_with_keys {
             // Nothing to lose: it tells what the server takes.
             let user = self.user();
             let result = self.session.handle()?.authenticate_none(user).await;
-            return self.conclude(result);
-        }
-        let (mut offered, mut offers) = (0, offers.into_iter());
-        while self.takes(MethodKind::PublicKey)
-            && let Some(offer) = offers.next()
-        {
-            if offered >= MOST_KEYS {
-                self.left_out.push(format!("{} more (a server takes no more tries)", 1 + offers.len()));
-                break;
+            if self.conclude(result)? == Step::In {
+                return Ok(true);
             }
-            let answer = self.offer(&offer, conversation.as_mut()).await;
-            tracing::debug!(server = self.server, key = offer.label, ?answer, "offered");
-            match answer {
-                Ok(result) => {
-                    offered += 1;
-                    if self.conclude(Ok(result))? {
-                        return Ok(true);
-                    }
-                    self.tried.push(offer.label);
-                }
-                Err(SignError::Gone) => return Err(self.hung_up()),
-                Err(SignError::Refused(why)) => self.left_out.push(format!("{} ({why})", offer.label)),
+            self.refused.clear();
+        }
+        for _ in 0..MOST_STEPS {
+            let Some(method) = self.next_method() else { return Ok(false) };
+            let step = match method {
+                Method::PublicKey => self.next_key(&mut keys).await?,
+                Method::KeyboardInteractive => self.questions().await?,
+                Method::Password => self.password().await?,
+            };
+            tracing::debug!(server = self.server, method = method.name(), what = self.last, ?step, "tried");
+            match step {
+                Step::In => return Ok(true),
+                Step::Partly => self.go_on(),
+                Step::Refused => {}
+                Step::Exhausted => self.exhausted.push(method),
             }
         }
         Ok(false)
+    }
+
+    /// The next method: the best liked of those that the server takes and that are not used up.
+    fn next_method(&self) -> Option<Method> {
+        let methods = &self.login().options.methods;
+        methods.iter().find(|method| self.takes(**method) && !self.exhausted.contains(method)).copied()
+    }
+
+    /// After a part of what the server wants, the other methods are open again. A key is never offered
+    /// twice, but the server may want two of them.
+    fn go_on(&mut self) {
+        let what = std::mem::take(&mut self.last);
+        self.refused.retain(|refused| *refused != what);
+        self.passed.push(what);
+        self.exhausted.clear();
+        self.given_by_password = false;
+        self.conversations = 0;
+    }
+
+    async fn keys(&mut self) -> Keys {
+        if !self.login().options.methods.contains(&Method::PublicKey) {
+            return Keys { conversation: None, left: VecDeque::new(), refused: 0 };
+        }
+        let (conversation, in_agent) = self.agent().await;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let found = offers(self.login(), &in_agent, now);
+        self.left_out = found.left_out;
+        Keys { conversation, left: found.offers.into(), refused: 0 }
+    }
+
+    /// Offers the next key.
+    async fn next_key(&mut self, keys: &mut Keys) -> Result<Step, Failure> {
+        while let Some(offer) = keys.left.pop_front() {
+            if keys.refused >= MOST_KEYS {
+                self.left_out(format!("{} more (a server takes no more tries)", 1 + keys.left.len()));
+                self.too_many = true;
+                keys.left.clear();
+                break;
+            }
+            self.last.clone_from(&offer.label);
+            match self.offer(&offer, keys.conversation.as_mut()).await {
+                Ok(result) => {
+                    self.tried(&offer.label);
+                    let step = self.conclude(Ok(result))?;
+                    keys.refused += usize::from(step == Step::Refused);
+                    if !self.takes(Method::PublicKey) {
+                        // It was not looked at: a server that wants a password first may want it later.
+                        keys.left.push_front(offer);
+                    }
+                    return Ok(step);
+                }
+                Err(SignError::Gone) => return Err(self.hung_up()),
+                Err(SignError::Refused(why)) => self.left_out(format!("{} ({why})", offer.label)),
+            }
+        }
+        Ok(Step::Exhausted)
     }
 
     async fn agent(&mut self) -> (Option<Conversation>, Vec<AgentIdentity>) {
@@ -107,176 +220,99 @@ impl Attempt<'_> {
 
     async fn offer(
         &mut self,
-        offer: &Offer<'_>,
+        offer: &Offer,
         conversation: Option<&mut Conversation>,
     ) -> Result<AuthResult, SignError> {
         let (user, limit) = (self.user(), self.limit);
+        let person = &self.shared.person;
         let proof = match (&offer.proof, &offer.signer) {
             (Proof::Unknown, By::File(identity)) => {
-                let key = identity.unlock(&self.shared.person, limit).await.map_err(SignError::Refused)?;
+                let key = identity.unlock(person, limit).await.map_err(SignError::Refused)?;
                 Proof::Key(key.public_key().clone())
             }
             (proof, _) => proof.clone(),
         };
-        let hash = self.rsa_hash(&proof).await?;
-        // To ask first whether the key is wanted spares a pass phrase or a touch. Where there is neither, it
-        // only costs a round trip.
-        if let (Proof::Key(_), By::File(identity)) = (&proof, &offer.signer)
-            && let Some(key) = identity.open().await
-        {
-            let handle = self.session.handle().map_err(|_| SignError::Gone)?;
-            let signed = handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(key, hash)).await;
-            return signed.map_err(|_| SignError::Gone);
-        }
+        let hash = self.hash(&proof).await?;
+        let key = match &offer.signer {
+            By::File(identity) => KeySigner::File(identity),
+            By::Agent(known_as) => KeySigner::Agent {
+                conversation: conversation.ok_or(SignError::Refused("the agent is gone"))?,
+                known_as,
+            },
+        };
+        let mut signer = OfferSigner { key, person, limit };
         let handle = self.session.handle().map_err(|_| SignError::Gone)?;
-        match &offer.signer {
-            By::File(identity) => {
-                let mut signer = FileSigner { identity, person: &self.shared.person, limit };
-                match proof {
-                    Proof::Key(key) => handle.authenticate_publickey_with(user, key, hash, &mut signer).await,
-                    Proof::Certificate(c) => {
-                        handle.authenticate_certificate_with(user, *c, hash, &mut signer).await
-                    }
-                    Proof::Unknown => Err(SignError::Refused("it has no public half")),
-                }
-            }
-            By::Agent => {
-                let conversation = conversation.ok_or(SignError::Refused("the agent is gone"))?;
-                let mut signer = AgentSigner { conversation, person: &self.shared.person, limit };
-                match proof {
-                    Proof::Key(key) => handle.authenticate_publickey_with(user, key, hash, &mut signer).await,
-                    Proof::Certificate(c) => {
-                        handle.authenticate_certificate_with(user, *c, hash, &mut signer).await
-                    }
-                    Proof::Unknown => Err(SignError::Refused("it has no public half")),
-                }
-            }
+        match proof {
+            Proof::Key(key) => handle.authenticate_publickey_with(user, key, hash, &mut signer).await,
+            Proof::Certificate(c) => handle.authenticate_certificate_with(user, *c, hash, &mut signer).await,
+            Proof::Unknown => Err(SignError::Refused("it has no public half")),
         }
     }
 
-    /// The hash for signatures with an RSA key; other keys have no choice.
-    async fn rsa_hash(&self, proof: &Proof) -> Result<Option<HashAlg>, SignError> {
+    /// The hash for signatures with an RSA key; other keys have no choice. SHA-1, which can be forged, is
+    /// never one (RFC 8332). A key whose algorithms are not wanted is refused.
+    async fn hash(&self, proof: &Proof) -> Result<Option<HashAlg>, SignError> {
+        if key_of(proof).is_some_and(|key| key.algorithm() == Algorithm::Dsa) {
+            return Err(SignError::Refused("no server of today takes DSA"));
+        }
+        let wanted = self.login().options.algorithms.signatures.as_ref();
+        let is_wanted = |hash| {
+            let name = algorithm(proof, hash);
+            wanted.is_none_or(|wanted| name.is_some_and(|name| wanted.contains(&name)))
+        };
+        let unwanted = SignError::Refused("its algorithms are not among the signatures that are wanted");
         if !key_of(proof).is_some_and(|key| key.algorithm().is_rsa()) {
-            return Ok(None);
+            return if is_wanted(None) { Ok(None) } else { Err(unwanted) };
         }
         let handle = self.session.handle_ref().ok_or(SignError::Gone)?;
-        handle.best_supported_rsa_hash().await.map(Option::flatten).map_err(|_| SignError::Gone)
-    }
-
-    async fn passwords(&mut self) -> Result<bool, Failure> {
-        if matches!(self.login().options.password, PasswordUse::Never) {
-            return Ok(false);
-        }
-        let mut answer = 0;
-        // A password, and what a server may want after it.
-        for _ in 0..TRIES + 1 {
-            let before = answer;
-            let done = if self.takes(MethodKind::Password) {
-                let Some((asked, secret)) = self.password(answer).await else { return Ok(false) };
-                answer = asked;
-                self.tried(PASSWORD);
-                let user = self.user();
-                let result = self.session.handle()?.authenticate_password(user, secret.expose_secret()).await;
-                self.conclude(result)?
-            } else if self.takes(MethodKind::KeyboardInteractive) {
-                match self.questions(&mut answer).await? {
-                    Some(done) => done,
-                    None => return Ok(false),
-                }
-            } else {
-                return Ok(false);
-            };
-            if done {
-                if answer > before {
-                    self.login().password.accept().await;
-                }
-                return Ok(true);
+        let hashes: &[HashAlg] = match handle.best_supported_rsa_hash().await {
+            Err(_) => return Err(SignError::Gone),
+            Ok(Some(None)) => {
+                return Err(SignError::Refused(
+                    "the server takes RSA keys with SHA-1 only, which can be forged",
+                ));
             }
-        }
-        Ok(false)
+            Ok(Some(Some(HashAlg::Sha256))) => &[HashAlg::Sha256],
+            // A server that announces nothing is offered what ssh(1) offers it.
+            Ok(_) => &[HashAlg::Sha512, HashAlg::Sha256],
+        };
+        hashes.iter().copied().map(Some).find(|hash| is_wanted(*hash)).ok_or(unwanted)
     }
 
-    async fn password(&self, tried: usize) -> Option<(usize, SecretString)> {
-        self.login().password.get(tried, &self.shared.person, self.limit).await
-    }
-
-    /// keyboard-interactive (RFC 4256). `None`: a question was left without an answer.
-    async fn questions(&mut self, answer: &mut usize) -> Result<Option<bool>, Failure> {
-        let user = self.user();
-        let mut reply = self.session.handle()?.authenticate_keyboard_interactive_start(user, None).await;
-        // The account's password is asked for once, and first.
-        let mut open = true;
-        for _ in 0..MOST_ROUNDS {
-            let prompts = match reply {
-                Err(_) => return Err(self.hung_up()),
-                Ok(Reply::Success) => return Ok(Some(true)),
-                Ok(Reply::Failure { remaining_methods, partial_success }) => {
-                    self.tried(PASSWORD);
-                    let result = AuthResult::Failure { remaining_methods, partial_success };
-                    return self.conclude(Ok(result)).map(Some);
-                }
-                Ok(Reply::InfoRequest { prompts, .. }) => prompts,
-            };
-            let mut answers = Vec::with_capacity(prompts.len());
-            for prompt in prompts {
-                let is_password = !prompt.echo && std::mem::take(&mut open) && asks_password(&prompt.prompt);
-                let secret = if is_password {
-                    self.shared_password(answer).await
-                } else {
-                    self.question(&prompt.prompt).await
-                };
-                let Some(secret) = secret else {
-                    return Ok(None);
-                };
-                answers.push(secret.expose_secret().to_owned());
-            }
-            reply = self.session.handle()?.authenticate_keyboard_interactive_respond(answers).await;
-        }
-        Ok(None)
-    }
-
-    async fn shared_password(&self, answer: &mut usize) -> Option<SecretString> {
-        let (asked, secret) = self.password(*answer).await?;
-        *answer = asked;
-        Some(secret)
-    }
-
-    /// A question of the server's own, for this connection alone.
-    async fn question(&self, text: &str) -> Option<SecretString> {
-        if matches!(self.login().options.password, PasswordUse::Given(_)) {
-            return None;
-        }
-        // The server wrote it: who asks stands before it, or it could pose as ours.
-        let question = format!("({}@{}) {} ", self.login().options.user, self.server, quote(text));
-        let turn = self.shared.person.turn(self.limit).await;
-        self.shared.person.secret(turn, self.limit, question).await.ok().flatten()
-    }
-
-    /// Takes in a server's answer. True: signed in.
-    fn conclude(&mut self, result: Result<AuthResult, russh::Error>) -> Result<bool, Failure> {
+    /// Takes in a server's answer.
+    fn conclude(&mut self, result: Result<AuthResult, russh::Error>) -> Result<Step, Failure> {
         match result {
-            Ok(AuthResult::Success) => Ok(true),
+            Ok(AuthResult::Success) => Ok(Step::In),
             // An empty list comes from russh when the connection is gone.
             Ok(AuthResult::Failure { remaining_methods, .. })
                 if remaining_methods.is_empty() && self.session.is_closed() =>
             {
                 Err(self.hung_up())
             }
-            Ok(AuthResult::Failure { remaining_methods, .. }) => {
+            Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
                 self.methods = Some(remaining_methods);
-                Ok(false)
+                Ok(if partial_success { Step::Partly } else { Step::Refused })
             }
             Err(_) => Err(self.hung_up()),
         }
     }
 
-    fn takes(&self, method: MethodKind) -> bool {
-        self.methods.as_ref().is_none_or(|methods| methods.contains(&method))
+    fn takes(&self, method: Method) -> bool {
+        let is_allowed =
+            method == Method::PublicKey || !matches!(self.login().options.password, PasswordUse::Never);
+        is_allowed && self.methods.as_ref().is_none_or(|methods| methods.contains(&method.kind()))
     }
 
     fn tried(&mut self, what: &str) {
-        if !self.tried.iter().any(|t| t == what) {
-            self.tried.push(what.into());
+        self.last = what.into();
+        if !self.refused.iter().any(|refused| refused == what) {
+            self.refused.push(what.into());
+        }
+    }
+
+    fn left_out(&mut self, what: String) {
+        if !self.left_out.contains(&what) {
+            self.left_out.push(what);
         }
     }
 
@@ -286,93 +322,5 @@ impl Attempt<'_> {
 
     fn user(&self) -> String {
         self.login().options.user.clone()
-    }
-
-    fn hung_up(&self) -> Failure {
-        let why = self.session.ending().unwrap_or_else(|| "no reason given".into());
-        Failure::new(Stage::Auth, format!("the server hung up while signing in{} ({why})", self.with_what()))
-            .with_hint("see what sshd has to say on the instance: `journalctl -u ssh`")
-    }
-
-    fn with_what(&self) -> String {
-        match self.tried.as_slice() {
-            [] => String::new(),
-            tried => format!(" with {}", tried.join(", ")),
-        }
-    }
-
-    fn failure(&self) -> Failure {
-        let user = &self.login().options.user;
-        let mut message = if self.tried.is_empty() {
-            format!("nothing to sign in with as {user}")
-        } else {
-            format!("{user} is not let in{}", self.with_what())
-        };
-        if !self.left_out.is_empty() {
-            message.push_str(&format!("; left out: {}", self.left_out.join(", ")));
-        }
-        if let Some(methods) = &self.methods {
-            let names: Vec<_> = methods.iter().map(<&'static str>::from).collect();
-            let names = if names.is_empty() { "nothing that is known here".into() } else { names.join(", ") };
-            message.push_str(&format!("; the server takes {names}"));
-        }
-        Failure::new(Stage::Auth, message).with_hint(self.hint())
-    }
-
-    fn hint(&self) -> String {
-        if self.tried.iter().any(|tried| tried == PASSWORD) {
-            return "the password was not taken: check it, and the user (-l USER)".into();
-        }
-        let takes_password = self.methods.as_ref().is_some_and(|m| {
-            m.contains(&MethodKind::Password) || m.contains(&MethodKind::KeyboardInteractive)
-        });
-        let about_keys = if !self.takes(MethodKind::PublicKey) {
-            "the server takes no key from this user"
-        } else if self.tried.is_empty() && self.left_out.is_empty() {
-            "name a key with -i KEY, or load one into an agent with `ssh-add`"
-        } else {
-            "check the user (-l USER), and that its ~/.ssh/authorized_keys on the instance has the key; name another \
-             with -i KEY"
-        };
-        match self.login().options.password {
-            PasswordUse::Never if takes_password => {
-                format!(
-                    "{about_keys}; a password, which this server takes too, is asked for with --ask-password"
-                )
-            }
-            _ => about_keys.into(),
-        }
-    }
-}
-
-/// True for a hidden prompt that means the account's password, and neither a new one nor a code.
-fn asks_password(prompt: &str) -> bool {
-    let prompt = prompt.trim().to_lowercase();
-    let others = ["new", "retype", "again", "current", "one-time", "verification"];
-    let mut words = prompt.split(|c: char| !(c.is_alphanumeric() || c == '-'));
-    prompt.ends_with("password:") && !words.any(|word| others.contains(&word))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::asks_password;
-
-    #[test]
-    fn only_the_account_s_password_is_answered_unseen() {
-        for prompt in ["Password: ", "password:", "jonw@web's Password: ", "(newton@news) Password:"] {
-            assert!(asks_password(prompt), "{prompt}");
-        }
-        for prompt in [
-            "New password: ",
-            "Retype new password:",
-            "Password again:",
-            "(current) UNIX password: ",
-            "One-time password:",
-            "Verification code: ",
-            "Password for the vault",
-            "",
-        ] {
-            assert!(!asks_password(prompt), "{prompt}");
-        }
     }
 }

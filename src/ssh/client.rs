@@ -77,7 +77,7 @@ impl Client {
         let progress = Progress::default();
         tokio::select! {
             result = Box::pin(self.attempt(destination, &limit, &progress)) => result,
-            () = limit.run_out() => Err(stage::timed_out(progress.stage(), limit.whole())),
+            () = limit.run_out() => Err(progress.timed_out(limit.whole())),
         }
     }
 
@@ -165,7 +165,7 @@ impl Client {
         // From here on the session's drop says goodbye, also when this future is dropped.
         let link = Link { handle, _cutter: cutter, _carrier: carrier, incoming, ended };
         let mut session = Session::new(self.shared.clone(), login.clone(), ending, link);
-        auth::sign_in(&self.shared, &mut session, limit, &server).await?;
+        auth::sign_in(&self.shared, &mut session, limit, &server, progress).await?;
         tracing::debug!(%endpoint, user = %login.options.user, "signed in");
         Ok(session)
     }

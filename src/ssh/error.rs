@@ -1,6 +1,10 @@
 //! What is wrong with the options before anything is connected.
 
-use std::{borrow::Cow, io, path::PathBuf};
+use std::{
+    borrow::Cow,
+    io,
+    path::{Path, PathBuf},
+};
 
 use thiserror::Error;
 
@@ -37,6 +41,26 @@ pub enum ClientError {
         /// The file.
         file: PathBuf,
     },
+    /// It is encrypted in a way that can't be read here.
+    #[error("the key file {file} is encrypted in a way that is not known here ({how})")]
+    Sealed {
+        /// The file.
+        file: PathBuf,
+        /// The cipher.
+        how: String,
+    },
+    /// It can't be read in OpenSSH's container, and could in another.
+    #[error("the key file {file} has an ECDSA key of a length that can't be read in OpenSSH's own container")]
+    Short {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A certificate was named, and the file holds none.
+    #[error("{file} holds no certificate")]
+    NotACertificate {
+        /// The file.
+        file: PathBuf,
+    },
     /// The file holds something else, or a key of an unknown kind.
     #[error("{file} holds no private key that can be used: {reason}")]
     NotAKey {
@@ -55,10 +79,15 @@ impl ClientError {
             Self::KnownHosts { .. } => Some(
                 "taken as empty it would let changed keys pass: make it readable, or name another".into(),
             ),
-            Self::LooseMode { file, .. } => {
-                let file = file.to_string_lossy();
-                let file = shlex::try_quote(&file).unwrap_or(Cow::Borrowed(&file));
-                Some(format!("`chmod 600 {file}`"))
+            Self::LooseMode { file, .. } => Some(format!("`chmod 600 {}`", quoted(file))),
+            Self::Sealed { file, .. } => {
+                Some(format!("`ssh-keygen -p -f {}` writes it anew in OpenSSH's own way", quoted(file)))
+            }
+            Self::Short { file } => {
+                Some(format!("`ssh-keygen -p -m PKCS8 -f {}` puts it into another", quoted(file)))
+            }
+            Self::NotACertificate { file } => {
+                Some(format!("look at it: `ssh-keygen -L -f {}`", quoted(file)))
             }
             Self::KeyFile { .. } => {
                 Some("check the name: `ls -l ~/.ssh` lists the keys that there usually are".into())
@@ -76,4 +105,10 @@ impl ClientError {
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::LooseMode { .. })
     }
+}
+
+/// A file's name as a shell takes it.
+fn quoted(file: &Path) -> String {
+    let file = file.to_string_lossy();
+    shlex::try_quote(&file).unwrap_or(Cow::Borrowed(&file)).into_owned()
 }

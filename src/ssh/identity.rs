@@ -1,18 +1,21 @@
-//! Private keys in files.
+//! Keys and certificates in files.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use russh::keys::{Certificate, Error as KeyError, PrivateKey, PublicKey, decode_secret_key, ssh_key};
+use russh::keys::{
+    Algorithm, Certificate, Error as KeyError, PrivateKey, PublicKey, decode_secret_key, ssh_key,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::{ClientError, limit::Limit, person::Person};
+use crate::clean::clean_line;
 
 /// ssh(1) asks three times as well (NumberOfPasswordPrompts).
 pub(super) const TRIES: usize = 3;
@@ -37,7 +40,9 @@ pub(super) struct Identity {
     path: PathBuf,
     origin: Origin,
     public: Option<PublicKey>,
-    certificate: Option<Certificate>,
+    certificates: Vec<Certificate>,
+    /// Why it can't sign by itself, where its private half is elsewhere: in the agent, or nowhere.
+    elsewhere: Option<&'static str>,
     secret: Mutex<Secret>,
 }
 
@@ -48,11 +53,31 @@ enum Secret {
     Lost(&'static str),
 }
 
+/// Why only the agent can sign with a key whose public half alone is there.
+const PUBLIC_ONLY: &str =
+    "its private half is not here and in no agent: `ssh-add` it, or name its file with -i";
+
+/// Why only the agent can sign with a security key: it takes the program that talks to the key.
+const SECURITY_KEY: &str = "a security key signs through the agent: `ssh-add` it";
+
+/// Endings of certificates that lie beside their keys: OpenSSH's, and what `az ssh` makes of the name of a
+/// public key (`id_rsa.pub` becomes `id_rsa.pub-aadcert.pub`).
+const CERTIFICATES: [&str; 3] = ["-cert.pub", ".pub-aadcert.pub", "-aadcert.pub"];
+
 impl Identity {
-    /// Reads a key file.
+    /// Reads a key file. Where there is only its public half (the file itself, or one beside it that ends in
+    /// `.pub`), the private one is expected in the agent.
     pub(super) fn read(path: &Path, origin: Origin) -> Result<Self, ClientError> {
         let trouble = |source| ClientError::KeyFile { file: path.into(), source };
-        let file = File::open(path).map_err(trouble)?;
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && origin == Origin::Named => {
+                return match public_file(path) {
+                    Some(public) => Ok(Self::in_agent(path, origin, public)),
+                    None => Err(trouble(error)),
+                };
+            }
+            opened => opened.map_err(trouble)?,
+        };
         if file.metadata().map_err(trouble)?.is_dir() {
             return Err(trouble(io::ErrorKind::IsADirectory.into()));
         }
@@ -69,7 +94,7 @@ impl Identity {
             other => other.map_err(trouble)?,
         };
         let parsed = parse(&text);
-        // A public key's file is everybody's; its mode is not what is wrong with it.
+        // A public key's file is everybody's; its mode is nobody's concern.
         if !matches!(parsed, Parsed::Public) {
             check_mode(path, &file)?;
         }
@@ -78,11 +103,46 @@ impl Identity {
             Parsed::Locked(public) => {
                 (public.or_else(|| public_file(path)), Secret::Locked(SecretString::from(text.as_str())))
             }
-            Parsed::Public => return Err(ClientError::PublicKey { file: path.into() }),
+            Parsed::Public => {
+                return match PublicKey::from_openssh(text.trim()) {
+                    Ok(public) => Ok(Self::in_agent(path, origin, public)),
+                    Err(_) => Err(ClientError::PublicKey { file: path.into() }),
+                };
+            }
+            Parsed::Short => return Err(ClientError::Short { file: path.into() }),
+            Parsed::Sealed(how) => return Err(ClientError::Sealed { file: path.into(), how }),
             Parsed::Not(reason) => return Err(not_a_key(&reason)),
         };
-        let certificate = beside(path, "-cert.pub").and_then(|text| Certificate::from_openssh(&text).ok());
-        Ok(Self { path: path.into(), origin, public, certificate, secret: Mutex::new(secret) })
+        if let Some(public) = public.as_ref().filter(|public| is_security_key(public)) {
+            return Ok(Self {
+                elsewhere: Some(SECURITY_KEY),
+                ..Self::in_agent(path, origin, public.clone())
+            });
+        }
+        Ok(Self {
+            path: path.into(),
+            origin,
+            certificates: certificates(path),
+            public,
+            elsewhere: None,
+            secret: Mutex::new(secret),
+        })
+    }
+
+    fn in_agent(path: &Path, origin: Origin, public: PublicKey) -> Self {
+        Self {
+            path: path.into(),
+            origin,
+            certificates: certificates(path),
+            public: Some(public),
+            elsewhere: Some(PUBLIC_ONLY),
+            secret: Mutex::new(Secret::Lost(PUBLIC_ONLY)),
+        }
+    }
+
+    /// Whether it can sign without an agent; the error says why not.
+    pub(super) fn is_here(&self) -> Result<(), &'static str> {
+        self.elsewhere.map_or(Ok(()), Err)
     }
 
     /// Where it is from, for messages.
@@ -100,17 +160,9 @@ impl Identity {
         self.public.as_ref()
     }
 
-    /// The user certificate beside it.
-    pub(super) fn certificate(&self) -> Option<&Certificate> {
-        self.certificate.as_ref()
-    }
-
-    /// The private half, where nobody has to be asked for it any more.
-    pub(super) async fn open(&self) -> Option<Arc<PrivateKey>> {
-        match &*self.secret.lock().await {
-            Secret::Open(key) => Some(key.clone()),
-            Secret::Locked(_) | Secret::Lost(_) => None,
-        }
+    /// The user certificates beside it.
+    pub(super) fn certificates(&self) -> &[Certificate] {
+        &self.certificates
     }
 
     /// The private half. Asks for the pass phrase the first time; whoever comes meanwhile waits for
@@ -151,15 +203,46 @@ impl Identity {
             let Ok(Some(phrase)) = person.secret(turn, limit, question).await else {
                 return Err("no pass phrase was given");
             };
+            if phrase.expose_secret().is_empty() {
+                return Err("no pass phrase was given");
+            }
             let text = text.clone();
             let decoded = tokio::task::spawn_blocking(move || {
                 decode_secret_key(text.expose_secret(), Some(phrase.expose_secret()))
             });
-            if let Ok(Ok(key)) = decoded.await {
-                return Ok(Arc::new(key));
+            match decoded.await {
+                Ok(Ok(key)) => return Ok(Arc::new(key)),
+                Ok(Err(error)) if is_unknown_cipher(&error) || is_short(&error) => {
+                    return Err(
+                        "it can't be read in its container: `ssh-keygen -p -m PKCS8 -f` changes that",
+                    );
+                }
+                _ => {}
             }
         }
         Err("the pass phrase was wrong three times")
+    }
+}
+
+/// A certificate that was named.
+pub(super) struct CertificateFile {
+    path: PathBuf,
+    pub(super) certificate: Certificate,
+}
+
+impl CertificateFile {
+    /// Reads one.
+    pub(super) fn read(path: &Path) -> Result<Self, ClientError> {
+        let text = public_text(path).map_err(|source| ClientError::KeyFile { file: path.into(), source })?;
+        match Certificate::from_openssh(text.trim()) {
+            Ok(certificate) => Ok(Self { path: path.into(), certificate }),
+            Err(_) => Err(ClientError::NotACertificate { file: path.into() }),
+        }
+    }
+
+    /// Where it is from, for messages.
+    pub(super) fn label(&self) -> String {
+        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 }
 
@@ -167,6 +250,11 @@ enum Parsed {
     Open(Box<PrivateKey>),
     Locked(Option<PublicKey>),
     Public,
+    /// Encrypted in a way that can't be read here: the cipher.
+    Sealed(String),
+    /// An ECDSA key whose number is shorter than others, as one of 256 is: russh reads it in other containers
+    /// than OpenSSH's.
+    Short,
     Not(String),
 }
 
@@ -178,6 +266,9 @@ fn parse(text: &str) -> Parsed {
     {
         return Parsed::Public;
     }
+    if let Some(how) = sealed(start) {
+        return Parsed::Sealed(how);
+    }
     match decode_secret_key(text, None) {
         Ok(key) => Parsed::Open(Box::new(key)),
         Err(KeyError::KeyIsEncrypted) => {
@@ -188,9 +279,55 @@ fn parse(text: &str) -> Parsed {
         Err(KeyError::CouldNotReadKey) if !start.starts_with("-----BEGIN") => {
             Parsed::Not("it does not begin like one".into())
         }
+        Err(error) if is_short(&error) && start.starts_with("-----BEGIN OPENSSH") => short_or_cut(text),
         Err(KeyError::SshKey(ssh_key::Error::AlgorithmUnknown)) => Parsed::Not("unknown kind of key".into()),
         Err(error) => Parsed::Not(error.to_string().to_lowercase()),
     }
+}
+
+/// The cipher of a PEM key of the old kind (RFC 1421) that russh does not decrypt: it knows AES-128-CBC
+/// around RSA keys.
+fn sealed(text: &str) -> Option<String> {
+    let kind = text.lines().next()?.trim();
+    let info = text.lines().find_map(|line| line.strip_prefix("DEK-Info:"))?;
+    let cipher = info.split(',').next()?.trim();
+    let is_known = cipher == "AES-128-CBC" && kind == "-----BEGIN RSA PRIVATE KEY-----";
+    (!is_known).then(|| clean_line(cipher))
+}
+
+/// True for the error that a number of another length than usual gives.
+fn is_short(error: &KeyError) -> bool {
+    matches!(error, KeyError::SshKey(ssh_key::Error::Encoding(ssh_key::encoding::Error::Length)))
+}
+
+/// A container that was cut off gives the same error as a short number, and has no end.
+fn short_or_cut(text: &str) -> Parsed {
+    if text.contains("-----END OPENSSH") { Parsed::Short } else { Parsed::Not("it is cut off".into()) }
+}
+
+/// True for an error that no other pass phrase would mend.
+fn is_unknown_cipher(error: &KeyError) -> bool {
+    matches!(
+        error,
+        KeyError::SshKey(ssh_key::Error::AlgorithmUnknown | ssh_key::Error::AlgorithmUnsupported { .. })
+            | KeyError::UnsupportedKeyType { .. }
+            | KeyError::UnknownAlgorithm(_)
+    )
+}
+
+fn is_security_key(key: &PublicKey) -> bool {
+    matches!(key.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256)
+}
+
+/// The certificates beside a key, or beside the public half that was named in its place.
+fn certificates(path: &Path) -> Vec<Certificate> {
+    let stem = path.extension().is_some_and(|e| e == "pub").then(|| path.with_extension(""));
+    let places = [Some(path), stem.as_deref()];
+    let texts = places
+        .into_iter()
+        .flatten()
+        .flat_map(|path| CERTIFICATES.iter().filter_map(|suffix| beside(path, suffix)));
+    texts.filter_map(|text| Certificate::from_openssh(text.trim()).ok()).collect()
 }
 
 fn public_file(path: &Path) -> Option<PublicKey> {
@@ -201,7 +338,14 @@ fn public_file(path: &Path) -> Option<PublicKey> {
 fn beside(path: &Path, suffix: &str) -> Option<String> {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
-    fs::read_to_string(name).ok()
+    public_text(Path::new(&name)).ok()
+}
+
+/// A file that is no secret, as much of it as a key or certificate may have.
+fn public_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// A private key of the user's must be the user's alone. As in ssh(1), one that somebody else owns is
@@ -245,6 +389,10 @@ mod tests {
         let Parsed::Not(reason) = parse("hello") else { panic!() };
         assert_eq!(reason, "it does not begin like one");
         assert!(matches!(parse("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"), Parsed::Not(_)));
+        let old =
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-EDE3-CBC,0011\n\nAAAA\n";
+        let Parsed::Sealed(cipher) = parse(old) else { panic!() };
+        assert_eq!(cipher, "DES-EDE3-CBC");
     }
 
     #[cfg(unix)]

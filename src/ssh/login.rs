@@ -5,9 +5,9 @@ use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    ClientError, HostKeyPolicy, KnownHostsFiles, NameHashing,
+    ClientError, HostKeyPolicy, KnownHostsFiles, Method, NameHashing,
     agent::Agent,
-    identity::{Identity, Origin},
+    identity::{CertificateFile, Identity, Origin, TRIES},
     known_hosts::KnownHosts,
     password::Password,
     shared::Shared,
@@ -42,6 +42,10 @@ pub struct LoginOptions {
     pub agent_keys: AgentKeys,
     /// Passwords.
     pub password: PasswordUse,
+    /// The methods that may be used, the best liked first (`PreferredAuthentications`).
+    pub methods: Vec<Method>,
+    /// So many times a password is asked for in a run, and a server may begin to ask (`NumberOfPasswordPrompts`).
+    pub most_passwords: usize,
     /// New host keys.
     pub host_keys: HostKeyPolicy,
     /// Known host keys.
@@ -61,6 +65,9 @@ pub struct LoginOptions {
 }
 
 impl LoginOptions {
+    /// How often a password is asked for where nothing is said (ssh_config(5), NumberOfPasswordPrompts).
+    pub const MOST_PASSWORDS: usize = TRIES;
+
     /// Signing in as this user with nothing but what is added to it, and new host keys asked about.
     #[must_use]
     pub fn new(user: impl Into<String>, known_hosts: KnownHostsFiles) -> Self {
@@ -72,6 +79,8 @@ impl LoginOptions {
             agent_socket: None,
             agent_keys: AgentKeys::All,
             password: PasswordUse::Never,
+            methods: Method::DEFAULT.into(),
+            most_passwords: Self::MOST_PASSWORDS,
             host_keys: HostKeyPolicy::Ask,
             known_hosts,
             name_hashing: NameHashing::AsTheFile,
@@ -133,6 +142,7 @@ pub struct Login {
     pub(super) options: LoginOptions,
     pub(super) known_hosts: Arc<KnownHosts>,
     pub(super) identities: Vec<Arc<Identity>>,
+    pub(super) certificates: Vec<CertificateFile>,
     pub(super) agent: Option<Arc<Agent>>,
     pub(super) password: Password,
 }
@@ -161,12 +171,27 @@ impl Login {
                 }
             }
         }
+        let certificates = options.certificate_files.iter().map(|path| CertificateFile::read(path));
         Ok(Self {
             known_hosts,
             identities,
+            certificates: certificates.collect::<Result<_, _>>()?,
             agent: options.agent_socket.as_ref().map(|socket| shared.agent(socket)),
-            password: Password::new(options.password.clone(), options.user.clone()),
+            password: Password::new(&options),
             options,
         })
+    }
+
+    /// One that has read nothing.
+    #[cfg(test)]
+    pub(super) fn without_files(options: LoginOptions) -> Self {
+        Self {
+            known_hosts: Arc::new(KnownHosts::read(&options.known_hosts).unwrap().0),
+            identities: Vec::new(),
+            certificates: Vec::new(),
+            agent: None,
+            password: Password::new(&options),
+            options,
+        }
     }
 }

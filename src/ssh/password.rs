@@ -5,12 +5,13 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
-use super::{PasswordUse, identity::TRIES, limit::Limit, person::Person};
+use super::{LoginOptions, PasswordUse, limit::Limit, person::Person};
 
 /// Asked once, used for all instances.
 pub(super) struct Password {
     wanted: PasswordUse,
     user: String,
+    most: usize,
     known: Mutex<Known>,
 }
 
@@ -25,9 +26,14 @@ struct Known {
 }
 
 impl Password {
-    /// Of this user, to be had in this way.
-    pub(super) fn new(wanted: PasswordUse, user: String) -> Self {
-        Self { wanted, user, known: Mutex::default() }
+    /// Of the user that signs in, to be had in the way that is wanted.
+    pub(super) fn new(options: &LoginOptions) -> Self {
+        Self {
+            wanted: options.password.clone(),
+            user: options.user.clone(),
+            most: options.most_passwords,
+            known: Mutex::default(),
+        }
     }
 
     /// The password, asked for unless there is one newer than the `tried`th answer. `None`: there is
@@ -48,7 +54,7 @@ impl Password {
         if let Some(secret) = known.secret.as_ref().filter(|_| known.asked > tried) {
             return Some((known.asked, secret.clone()));
         }
-        if known.accepted || known.nobody || known.asked >= TRIES {
+        if known.accepted || known.nobody || known.asked >= self.most {
             return None;
         }
         let turn = person.turn(limit).await;

@@ -46,6 +46,16 @@ impl Person {
         self.turn.clone().lock_owned().await
     }
 
+    /// Asks for something that may be seen while it is typed.
+    pub(super) async fn answer(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        limit: &Arc<Limit>,
+        question: String,
+    ) -> io::Result<Option<SecretString>> {
+        Ok(self.ask(turn, limit, move |prompt| prompt.answer(&question)).await?.0)
+    }
+
     /// Asks whether host keys are to be trusted, `as_one` in one question for all. Gives the turn back.
     pub(super) async fn trust(
         &self,

@@ -30,6 +30,8 @@ pub(super) struct Progress {
     pub(super) first: FirstBytes,
     /// While the host key is being checked.
     pub(super) checking_key: Arc<AtomicBool>,
+    /// While the server has a password and has not answered.
+    password_sent: AtomicBool,
 }
 
 impl Progress {
@@ -38,6 +40,22 @@ impl Progress {
     pub(super) fn reach(&self, stage: Stage) {
         let place = Self::STAGES.iter().position(|s| *s == stage).unwrap_or_default();
         self.stage.store(u8::try_from(place).unwrap_or_default(), Ordering::Release);
+    }
+
+    pub(super) fn password_sent(&self, sent: bool) {
+        self.password_sent.store(sent, Ordering::Release);
+    }
+
+    /// The attempt's time limit has run out.
+    pub(super) fn timed_out(&self, limit: Duration) -> Failure {
+        if self.password_sent.load(Ordering::Acquire) {
+            let message = format!("no answer to the password within {}", seconds(limit));
+            // russh takes no notice of that request (RFC 4252 section 8).
+            return Failure::new(Stage::Auth, message).with_hint(
+                "the server may want the password changed, which can't be done from here: change it with another                  client or on the console; or it is overloaded: give it more time with --connect-timeout",
+            );
+        }
+        timed_out(self.stage(), limit)
     }
 
     pub(super) fn stage(&self) -> Stage {

@@ -266,7 +266,9 @@ async fn key_files_that_cannot_be_used_are_named() {
 
     let public = server.key().with_extension("pub");
     fs::set_permissions(&public, fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(matches!(new(public).await, ClientError::PublicKey { .. }));
+    let ssh2 = server.dir().join("ssh2.pub");
+    fs::write(&ssh2, run("ssh-keygen", &["-e", "-f", public.to_str().unwrap()])).unwrap();
+    assert!(matches!(new(ssh2).await, ClientError::PublicKey { .. }));
     let text = server.dir().join("text");
     fs::write(&text, "hello\n").unwrap();
     fs::set_permissions(&text, fs::Permissions::from_mode(0o600)).unwrap();

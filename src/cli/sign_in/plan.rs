@@ -11,8 +11,8 @@ use crate::{
     lab::Lab,
     openssh_config::{AgentSocket, HostConfig, HostKeyChecking, Keyword},
     ssh::{
-        AgentKeys, Algorithms, HostKeyPolicy, Keepalive, KnownHostsFiles, LoginOptions, NameHashing, Offered,
-        PasswordUse,
+        AgentKeys, Algorithms, HostKeyPolicy, Keepalive, KnownHostsFiles, LoginOptions, Method, NameHashing,
+        Offered, PasswordUse,
     },
 };
 
@@ -32,6 +32,8 @@ pub(super) struct Plan {
     agent_socket: Option<PathBuf>,
     agent_keys: AgentKeys,
     takes_password: bool,
+    methods: Vec<Method>,
+    most_passwords: usize,
     host_keys: HostKeyPolicy,
     known_hosts: KnownHostsFiles,
     host_key_alias: Option<String>,
@@ -88,6 +90,11 @@ impl Planner<'_> {
                 _ => AgentKeys::All,
             },
             takes_password: by_password && !no_prompts,
+            methods: methods(config),
+            most_passwords: config
+                .password_prompts()
+                .and_then(|most| usize::try_from(most).ok())
+                .unwrap_or(LoginOptions::MOST_PASSWORDS),
             host_keys: self.host_keys(config),
             known_hosts: self.known_hosts(config),
             host_key_alias: config.host_key_alias.clone(),
@@ -231,6 +238,16 @@ impl Planner<'_> {
     }
 }
 
+/// The ways to sign in that are left, in the order that is preferred.
+fn methods(config: &HostConfig) -> Vec<Method> {
+    let preferred = config.text(Keyword::PREFERRED_AUTHENTICATIONS);
+    let all: Vec<_> = match preferred {
+        Some(list) => list.split(',').filter_map(Method::from_name).collect(),
+        None => Method::DEFAULT.into(),
+    };
+    all.into_iter().filter(|method| config.signs_in_by(method.name())).collect()
+}
+
 fn nothing_left(config: &HostConfig, keyword: Keyword, supported: &[&str]) -> Error {
     let place = config.place(keyword).map(ToString::to_string).unwrap_or_default();
     let name = keyword.name();
@@ -256,6 +273,8 @@ impl Plan {
                 (_, Password::OnNeed) => PasswordUse::Ask,
                 (_, Password::IfToldSo) => PasswordUse::Never,
             },
+            methods: self.methods.clone(),
+            most_passwords: self.most_passwords,
             host_keys: self.host_keys,
             host_key_alias: self.host_key_alias.clone(),
             algorithms: self.algorithms.clone(),

@@ -1,25 +1,23 @@
-//! Keys to offer, their order, and signatures with them.
+//! Keys to offer, and their order.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use russh::{
-    SendError, Signer,
-    keys::{
-        Certificate, HashAlg, PrivateKey, PublicKey,
-        agent::AgentIdentity,
-        signature,
-        ssh_encoding::Encode as _,
-        ssh_key::{Signature, private::KeypairData, public::KeyData},
-    },
+use russh::keys::{
+    Algorithm, Certificate, HashAlg, PublicKey, agent::AgentIdentity, ssh_key::public::KeyData,
 };
 
-use crate::ssh::{agent::Conversation, greeting::quote, identity::Identity, limit::Limit, person::Person};
+use super::certificate::doubt;
+use crate::ssh::{
+    AgentKeys, Login,
+    greeting::quote,
+    identity::{CertificateFile, Identity},
+};
 
 /// A key that is offered, and who signs with it.
-pub(super) struct Offer<'a> {
+pub(super) struct Offer {
     pub(super) label: String,
     pub(super) proof: Proof,
-    pub(super) signer: By<'a>,
+    pub(super) signer: By,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,54 +28,141 @@ pub(super) enum Proof {
     Unknown,
 }
 
-pub(super) enum By<'a> {
-    File(&'a Identity),
-    Agent,
+pub(super) enum By {
+    File(Arc<Identity>),
+    /// By the name that the agent knows it by.
+    Agent(Box<AgentIdentity>),
 }
 
-/// All keys in the order in which they are offered: named ones that the agent has, named files, the
-/// agent's others, default files. A certificate goes before its key; no key is offered twice.
-pub(super) fn offers<'a>(identities: &'a [Arc<Identity>], agent: &[AgentIdentity]) -> Vec<Offer<'a>> {
-    let agents = agent.iter().map(|identity| Offer {
-        label: format!("agent key \"{}\"", quote(identity.comment())),
-        proof: match identity {
-            AgentIdentity::PublicKey { key, .. } => Proof::Key(key.clone()),
-            AgentIdentity::Certificate { certificate, .. } => {
-                Proof::Certificate(Box::new(certificate.clone()))
-            }
-        },
-        signer: By::Agent,
-    });
-    let named = |proof: &Proof| {
-        identities
-            .iter()
-            .any(|i| i.is_named() && i.public().is_some_and(|p| Some(p.key_data()) == key_of(proof)))
-    };
-    let (mut all, rest): (Vec<_>, Vec<_>) = agents.partition(|offer| named(&offer.proof));
-    all.extend(identities.iter().filter(|i| i.is_named()).flat_map(|i| files(i)));
-    all.extend(rest);
-    all.extend(identities.iter().filter(|i| !i.is_named()).flat_map(|i| files(i)));
+/// What there is to offer, and what can't be and why.
+#[derive(Default)]
+pub(super) struct Offers {
+    pub(super) offers: Vec<Offer>,
+    pub(super) left_out: Vec<String>,
+}
+
+/// All keys in the order in which they are offered: certificates that were named, named keys that the
+/// agent has, named files, the agent's others, default files. A certificate goes before its key; no key is
+/// offered twice. `now` since 1970.
+pub(super) fn offers(login: &Login, agent: &[AgentIdentity], now: Duration) -> Offers {
+    let kit = Kit { identities: &login.identities, agent, user: &login.options.user, now };
+    let mut found = Offers::default();
+    for file in &login.certificates {
+        kit.certificate_file(file, &mut found);
+    }
+    let named: Vec<_> = kit.identities.iter().filter(|i| i.is_named()).collect();
+    for identity in agent.iter().filter(|i| named.iter().any(|n| is_public_of(n, key_of_agent(i)))) {
+        found.offers.push(kit.of_agent(identity));
+    }
+    named.iter().for_each(|identity| kit.files(identity, &mut found));
+    let of_a_file = |i: &&AgentIdentity| kit.identities.iter().any(|f| is_public_of(f, key_of_agent(i)));
+    let all = login.options.agent_keys == AgentKeys::All;
+    found.offers.extend(agent.iter().filter(|i| all || of_a_file(i)).map(|i| kit.of_agent(i)));
+    for identity in kit.identities.iter().filter(|i| !i.is_named()) {
+        kit.files(identity, &mut found);
+    }
 
     let mut seen: Vec<Proof> = Vec::new();
-    all.retain(|offer| {
+    found.offers.retain(|offer| {
         let again = seen.iter().any(|proof| same(proof, &offer.proof));
         seen.push(offer.proof.clone());
         !again
     });
-    all
+    found
 }
 
-fn files(identity: &Identity) -> impl Iterator<Item = Offer<'_>> {
-    let key = identity.public().map_or(Proof::Unknown, |key| Proof::Key(key.clone()));
-    let certificate = identity.certificate().map(|c| Proof::Certificate(Box::new(c.clone())));
-    certificate.into_iter().chain([key]).map(|proof| Offer {
-        label: match &proof {
-            Proof::Certificate(_) => format!("certificate of {}", identity.label()),
-            _ => identity.label(),
-        },
-        proof,
-        signer: By::File(identity),
-    })
+/// What keys there are.
+struct Kit<'a> {
+    identities: &'a [Arc<Identity>],
+    agent: &'a [AgentIdentity],
+    user: &'a str,
+    now: Duration,
+}
+
+impl Kit<'_> {
+    fn of_agent(&self, identity: &AgentIdentity) -> Offer {
+        let comment = quote(identity.comment());
+        let (label, proof) = match identity {
+            AgentIdentity::PublicKey { key, .. } => {
+                (format!("agent key \"{comment}\""), Proof::Key(key.clone()))
+            }
+            AgentIdentity::Certificate { certificate, .. } => (
+                self.label(format!("agent certificate \"{comment}\""), certificate),
+                Proof::Certificate(Box::new(certificate.clone())),
+            ),
+        };
+        Offer { label, proof, signer: By::Agent(Box::new(identity.clone())) }
+    }
+
+    /// A key file with the certificates beside it.
+    fn files(&self, identity: &Arc<Identity>, found: &mut Offers) {
+        let signer = || match identity.public().and_then(|public| self.in_agent(public.key_data())) {
+            // No pass phrase, and the only way to a security key.
+            Some(known_as) => Some(By::Agent(Box::new(known_as.clone()))),
+            None => identity.is_here().is_ok().then(|| By::File(identity.clone())),
+        };
+        for certificate in identity.certificates() {
+            let label = self.label(format!("certificate of {}", identity.label()), certificate);
+            let proof = Proof::Certificate(Box::new(certificate.clone()));
+            if let Some(signer) = signer() {
+                found.offers.push(Offer { label, proof, signer });
+            }
+        }
+        let proof = identity.public().map_or(Proof::Unknown, |key| Proof::Key(key.clone()));
+        match (signer(), identity.is_here()) {
+            (Some(signer), _) => found.offers.push(Offer { label: identity.label(), proof, signer }),
+            (None, Err(why)) if identity.is_named() => {
+                found.left_out.push(format!("{} ({why})", identity.label()));
+            }
+            _ => {}
+        }
+    }
+
+    fn certificate_file(&self, file: &CertificateFile, found: &mut Offers) {
+        let key = file.certificate.public_key();
+        let signer = match self.in_agent(key) {
+            Some(known_as) => Some(By::Agent(Box::new(known_as.clone()))),
+            None => {
+                let of_it = |i: &&Arc<Identity>| is_public_of(i, key) && i.is_here().is_ok();
+                self.identities.iter().find(of_it).map(|identity| By::File(identity.clone()))
+            }
+        };
+        let label = self.label(format!("certificate {}", file.label()), &file.certificate);
+        match signer {
+            Some(signer) => {
+                let proof = Proof::Certificate(Box::new(file.certificate.clone()));
+                found.offers.push(Offer { label, proof, signer });
+            }
+            None => {
+                found.left_out.push(format!("{label} (its private key is neither named nor in the agent)"))
+            }
+        }
+    }
+
+    /// What the agent knows this key as: the bare key, or else a certificate of it.
+    fn in_agent(&self, key: &KeyData) -> Option<&AgentIdentity> {
+        let mut known = self.agent.iter().filter(|identity| key_of_agent(identity) == key);
+        let bare = known.clone().find(|identity| matches!(identity, AgentIdentity::PublicKey { .. }));
+        bare.or_else(|| known.next())
+    }
+
+    fn label(&self, label: String, certificate: &Certificate) -> String {
+        match doubt(certificate, self.user, self.now) {
+            Some(why) => format!("{label} ({why})"),
+            None => label,
+        }
+    }
+}
+
+fn is_public_of(identity: &Identity, key: &KeyData) -> bool {
+    identity.public().is_some_and(|public| public.key_data() == key)
+}
+
+fn key_of_agent(identity: &AgentIdentity) -> &KeyData {
+    match identity {
+        AgentIdentity::PublicKey { key, .. } => key.key_data(),
+        AgentIdentity::Certificate { certificate, .. } => certificate.public_key(),
+    }
 }
 
 pub(super) fn key_of(proof: &Proof) -> Option<&KeyData> {
@@ -88,93 +173,34 @@ pub(super) fn key_of(proof: &Proof) -> Option<&KeyData> {
     }
 }
 
+/// The name of the algorithm that signs with this proof.
+pub(super) fn algorithm(proof: &Proof, hash: Option<HashAlg>) -> Option<String> {
+    let of = |algorithm: Algorithm| match algorithm {
+        Algorithm::Rsa { .. } => Algorithm::Rsa { hash },
+        other => other,
+    };
+    match proof {
+        Proof::Key(key) => Some(of(key.algorithm()).as_str().to_owned()),
+        Proof::Certificate(certificate) => Some(of(certificate.algorithm()).to_certificate_type()),
+        Proof::Unknown => None,
+    }
+}
+
 fn same(a: &Proof, b: &Proof) -> bool {
     match (a, b) {
         // Comments are no part of a key.
         (Proof::Key(a), Proof::Key(b)) => a.key_data() == b.key_data(),
-        (Proof::Certificate(a), Proof::Certificate(b)) => a == b,
+        (Proof::Certificate(a), Proof::Certificate(b)) => a.to_bytes().ok() == b.to_bytes().ok(),
         _ => false,
     }
 }
 
-/// Why a key gave no signature.
-#[derive(Debug)]
-pub(super) enum SignError {
-    /// The connection is gone.
-    Gone,
-    /// The key can't be used.
-    Refused(&'static str),
-}
-
-impl From<SendError> for SignError {
-    fn from(_: SendError) -> Self {
-        Self::Gone
-    }
-}
-
-/// Signs with a key file, which is decrypted when the server has said that it takes the key.
-pub(super) struct FileSigner<'a> {
-    pub(super) identity: &'a Identity,
-    pub(super) person: &'a Person,
-    pub(super) limit: &'a Arc<Limit>,
-}
-
-impl Signer for FileSigner<'_> {
-    type Error = SignError;
-
-    async fn auth_sign(
-        &mut self,
-        _key: &AgentIdentity,
-        hash: Option<HashAlg>,
-        mut data: Vec<u8>,
-    ) -> Result<Vec<u8>, SignError> {
-        let key = self.identity.unlock(self.person, self.limit).await.map_err(SignError::Refused)?;
-        let signature = sign(&key, hash, &data).ok_or(SignError::Refused("it can't sign"))?;
-        signature.encode(&mut data).map_err(|_| SignError::Refused("it can't sign"))?;
-        Ok(data)
-    }
-}
-
-/// Signs with the agent's keys.
-pub(super) struct AgentSigner<'a> {
-    pub(super) conversation: &'a mut Conversation,
-    pub(super) person: &'a Person,
-    pub(super) limit: &'a Arc<Limit>,
-}
-
-impl Signer for AgentSigner<'_> {
-    type Error = SignError;
-
-    async fn auth_sign(
-        &mut self,
-        key: &AgentIdentity,
-        hash: Option<HashAlg>,
-        data: Vec<u8>,
-    ) -> Result<Vec<u8>, SignError> {
-        let signed = self.conversation.sign(key, hash, data, self.person, self.limit);
-        signed.await.map_err(SignError::Refused)
-    }
-}
-
-/// The signature as the protocol carries it, without its length.
-fn sign(key: &PrivateKey, hash: Option<HashAlg>, data: &[u8]) -> Option<Vec<u8>> {
-    use signature::Signer as _;
-
-    let signature: Signature = match key.key_data() {
-        KeypairData::Rsa(rsa) => (rsa, hash).try_sign(data).ok()?,
-        other => other.try_sign(data).ok()?,
-    };
-    let mut bytes = Vec::new();
-    signature.encode(&mut bytes).ok()?;
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
-    use russh::keys::Algorithm;
+    use russh::keys::PrivateKey;
 
     use super::*;
-    use crate::ssh::identity::Origin;
+    use crate::ssh::{KnownHostsFiles, LoginOptions, identity::Origin};
 
     fn identity(dir: &std::path::Path, name: &str, key: &PrivateKey, origin: Origin) -> Arc<Identity> {
         let path = dir.join(name);
@@ -182,12 +208,21 @@ mod tests {
         Arc::new(Identity::read(&path, origin).unwrap())
     }
 
+    fn labels(identities: Vec<Arc<Identity>>, agent: &[AgentIdentity], keys: AgentKeys) -> Vec<String> {
+        let options = LoginOptions {
+            agent_keys: keys,
+            ..LoginOptions::new("alice", KnownHostsFiles { own: "none".into(), also: vec![] })
+        };
+        let login = Login { identities, ..Login::without_files(options) };
+        offers(&login, agent, Duration::ZERO).offers.into_iter().map(|o| o.label).collect()
+    }
+
     #[test]
     fn keys_are_offered_named_first_and_each_once() {
         let dir = tempfile::tempdir().unwrap();
         let keys: Vec<_> =
             (0..4).map(|_| PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap()).collect();
-        let identities = [
+        let identities = vec![
             identity(dir.path(), "default", &keys[0], Origin::Default),
             identity(dir.path(), "named", &keys[1], Origin::Named),
             identity(dir.path(), "named in agent", &keys[2], Origin::Named),
@@ -198,7 +233,9 @@ mod tests {
         };
         let agent =
             [in_agent(&keys[3], "other\x1b"), in_agent(&keys[2], "mine"), in_agent(&keys[0], "default")];
-        let labels: Vec<_> = offers(&identities, &agent).into_iter().map(|o| o.label).collect();
-        assert_eq!(labels, ["agent key \"mine\"", "named", "agent key \"other^[\"", "agent key \"default\""]);
+        let all = labels(identities.clone(), &agent, AgentKeys::All);
+        assert_eq!(all, ["agent key \"mine\"", "named", "agent key \"other^[\"", "agent key \"default\""]);
+        let only_named = labels(identities, &agent, AgentKeys::Named);
+        assert_eq!(only_named, ["agent key \"mine\"", "named", "agent key \"default\""]);
     }
 }
