@@ -7,8 +7,8 @@
 //!
 //! | layer | modules | what they may do |
 //! | --- | --- | --- |
-//! | ground | [`natmap`] [`resource`] [`resolver`] [`target`] [`stats`] [`merge`] [`event`] [`fold`] [`script`] [`clean`] [`pattern`] | values and rules; no io, no clock, no async |
-//! | io | [`azure`] [`net`] [`serve`] [`ssh`] [`term`] | sockets, terminal, files |
+//! | ground | [`natmap`] [`resource`] [`resolver`] [`target`] [`stats`] [`merge`] [`event`] [`fold`] [`script`] [`clean`] [`pattern`] [`copy`] | values and rules; no io, no clock, no async |
+//! | io | [`azure`] [`net`] [`serve`] [`ssh`] [`term`] [`tree`] | sockets, terminal, files |
 //! | app | [`fanout`] [`report`] [`lab`] | what the tool does |
 //! | cli | [`cli`] | arguments, configuration, prompts, exit status |
 //!
@@ -26,6 +26,7 @@
 pub mod azure;
 pub mod clean;
 pub mod cli;
+pub mod copy;
 pub mod event;
 pub mod fanout;
 pub mod fold;
@@ -43,3 +44,4 @@ pub mod ssh;
 pub mod stats;
 pub mod target;
 pub mod term;
+pub mod tree;

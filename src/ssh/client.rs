@@ -194,7 +194,7 @@ fn config(known_types: &[Algorithm], options: &LoginOptions) -> client::Config {
         nodelay: true,
         keepalive_interval: options.keepalive.interval,
         keepalive_max: options.keepalive.most_unanswered,
-        window_size: 2 << 20,
+        window_size: options.window,
         preferred: Preferred {
             key: Cow::Owned(host_key_order(known_types)),
             // AES has an instruction of its own on both sides nearly everywhere: a third of the CPU.
