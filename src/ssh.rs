@@ -36,7 +36,7 @@ pub use destination::Destination;
 pub use error::ClientError;
 pub use host_key::{HostKeyPolicy, KnownKey, NewHostKey};
 pub use known_hosts::KnownHostsFiles;
-pub use login::{AgentKeys, Algorithms, Keepalive, Login, LoginOptions, PasswordUse, WINDOW};
+pub use login::{AgentKeys, Algorithms, Keepalive, Login, LoginOptions, PasswordUse};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use session::Session;
 

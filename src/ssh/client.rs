@@ -25,11 +25,15 @@ use crate::{
     net::{connect, resolve::Resolver},
 };
 
+/// The window for shells and commands: 20 MB/s at a round trip of 100 ms, and little memory.
+const WINDOW: u32 = 2 << 20;
+
 /// Makes connections. Cheap to clone: clones share the known host keys, the keys that were decrypted
 /// and the answers that were given.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    window: u32,
 }
 
 impl std::fmt::Debug for Client {
@@ -42,7 +46,15 @@ impl Client {
     /// A client that asks and tells this person.
     #[must_use]
     pub fn new(resolver: Resolver, prompt: Arc<dyn Prompt>) -> Self {
-        Self { shared: Arc::new(Shared::new(resolver, Person::new(prompt))) }
+        Self { shared: Arc::new(Shared::new(resolver, Person::new(prompt))), window: WINDOW }
+    }
+
+    /// The same with another window for its connections: bytes that a server may send on a channel before it
+    /// hears that they were taken, which is what can be under way on a long path. Files want more of it than
+    /// commands.
+    #[must_use]
+    pub fn with_window(self, window: u32) -> Self {
+        Self { window, ..self }
     }
 
     /// Reads the known host keys and the key files, each file once for all logins. Pass phrases are asked
@@ -94,7 +106,7 @@ impl Client {
         let name = server_name(endpoint);
         let label = label(endpoint);
         let server = label.clone();
-        let config = Arc::new(config(&login.known_hosts.types(&name), &login.options));
+        let config = Arc::new(config(&login.known_hosts.types(&name), &login.options, self.window));
         let ending = Ending::default();
         let watch = Watch {
             shared: self.shared.clone(),
@@ -188,13 +200,13 @@ fn server_name(endpoint: &Endpoint) -> ServerName {
     ServerName { bare: bare.filter(|bare| *bare != alias), alias }
 }
 
-fn config(known_types: &[Algorithm], options: &LoginOptions) -> client::Config {
+fn config(known_types: &[Algorithm], options: &LoginOptions, window: u32) -> client::Config {
     client::Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-vmssh_", env!("CARGO_PKG_VERSION")))),
         nodelay: true,
         keepalive_interval: options.keepalive.interval,
         keepalive_max: options.keepalive.most_unanswered,
-        window_size: options.window,
+        window_size: window,
         preferred: Preferred {
             key: Cow::Owned(host_key_order(known_types)),
             // AES has an instruction of its own on both sides nearly everywhere: a third of the CPU.

@@ -52,9 +52,6 @@ pub struct LoginOptions {
     pub algorithms: Algorithms,
     /// Signs of life.
     pub keepalive: Keepalive,
-    /// Bytes that a server may send on a channel before it hears that they were taken: what is under way on a long
-    /// path. Connections that carry files want more than [`WINDOW`].
-    pub window: u32,
     /// Most time from the name to the sign-in, without the time that a person takes to answer.
     pub connect_timeout: Duration,
 }
@@ -76,14 +73,10 @@ impl LoginOptions {
             host_key_alias: None,
             algorithms: Algorithms::default(),
             keepalive: Keepalive::default(),
-            window: WINDOW,
             connect_timeout: CONNECT_TIMEOUT,
         }
     }
 }
-
-/// The window for shells and commands: 20 MB/s at a round trip of 100 ms, and little memory.
-pub const WINDOW: u32 = 2 << 20;
 
 /// A flaky path still connects within this, and an administrator in a hurry still waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
