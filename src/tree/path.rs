@@ -16,7 +16,7 @@ pub fn to_bytes(name: &OsStr) -> Cow<'_, [u8]> {
 #[must_use]
 pub fn from_bytes(name: &[u8]) -> Option<OsString> {
     #[cfg(unix)]
-    return Some(std::os::unix::ffi::OsStrExt::from_bytes(name)).map(OsStr::to_owned);
+    return Some(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name).to_owned());
     #[cfg(not(unix))]
     std::str::from_utf8(name).ok().map(OsString::from)
 }

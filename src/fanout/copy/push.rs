@@ -33,7 +33,7 @@ struct Temporary {
 
 impl Copying<'_> {
     pub(super) async fn push(&self, sources: &[Arc<Source>], to: &[u8]) -> Result<(), Failure> {
-        let size = sources.iter().flat_map(|s| &s.listing.items).map(|i| file_size(i)).sum();
+        let size = sources.iter().flat_map(|s| &s.listing.items).map(file_size).sum();
         self.job.watch.planned(self.index, size);
         let into = self.folder_there(to, sources.len()).await.map_err(Trouble::failure)?;
         for source in sources {
@@ -262,9 +262,8 @@ impl Copying<'_> {
         let (owned, changed, synced) = tokio::join!(
             // Only root may, and nobody else needs to: its own file is its own.
             async {
-                match owner {
-                    Some(_) => drop(self.sftp.change(remote, Change { owner, ..Change::default() }).await),
-                    None => {}
+                if owner.is_some() {
+                    drop(self.sftp.change(remote, Change { owner, ..Change::default() }).await);
                 }
             },
             async {
