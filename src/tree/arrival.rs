@@ -8,7 +8,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::{from_bytes, to_bytes};
+use super::{LocalFile, from_bytes, to_bytes};
 use crate::copy::{self, Details, Tag};
 
 /// A local file or folder could not be made.
@@ -31,7 +31,7 @@ impl TreeError {
 /// was there stays until then. Dropped before, it stays under its temporary name, for a later run to go on with.
 #[derive(Debug)]
 pub struct Arrival {
-    file: Arc<File>,
+    file: Arc<LocalFile>,
     temporary: PathBuf,
     path: PathBuf,
     length: u64,
@@ -58,7 +58,7 @@ impl Arrival {
             fs::rename(&left, &temporary).map_err(&failed)?;
             let file = options().open(&temporary).map_err(&failed)?;
             let length = file.metadata().map_err(&failed)?.len();
-            return Ok(Self { file: Arc::new(file), temporary, path: path.to_owned(), length });
+            return Ok(Self { file: Arc::new(LocalFile(file)), temporary, path: path.to_owned(), length });
         }
         let mut options = options();
         // Never looser than it will be, and always to be written by its owner.
@@ -67,7 +67,7 @@ impl Arrival {
         #[cfg(not(unix))]
         let _ = mode;
         let file = options.create_new(true).open(&temporary).map_err(&failed)?;
-        Ok(Self { file: Arc::new(file), temporary, path: path.to_owned(), length: 0 })
+        Ok(Self { file: Arc::new(LocalFile(file)), temporary, path: path.to_owned(), length: 0 })
     }
 
     /// How many bytes are there.
@@ -78,7 +78,7 @@ impl Arrival {
 
     /// The file as far as it is there, for reading.
     #[must_use]
-    pub fn file(&self) -> &Arc<File> {
+    pub fn file(&self) -> &Arc<LocalFile> {
         &self.file
     }
 
@@ -87,7 +87,7 @@ impl Arrival {
     /// # Errors
     /// When that fails.
     pub fn cut(&mut self, length: u64) -> Result<(), TreeError> {
-        self.file.set_len(length).map_err(TreeError::at(&self.path))?;
+        self.file.0.set_len(length).map_err(TreeError::at(&self.path))?;
         self.length = length;
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Arrival {
     /// # Errors
     /// When it can't be written.
     pub fn write(&mut self, data: &[u8]) -> Result<(), TreeError> {
-        let mut file = &*self.file;
+        let mut file = &self.file.0;
         let written = file.seek(SeekFrom::Start(self.length)).and_then(|_| file.write_all(data));
         written.map_err(TreeError::at(&self.path))?;
         self.length += data.len() as u64;
@@ -114,14 +114,14 @@ impl Arrival {
         // A link stays one, and its file is replaced.
         let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
         match keep {
-            Some(details) => set_on(&self.file, details).map_err(&failed)?,
+            Some(details) => set_on(&self.file.0, details).map_err(&failed)?,
             None => {
                 if let Ok(there) = fs::metadata(&path) {
-                    self.file.set_permissions(there.permissions()).map_err(&failed)?;
+                    self.file.0.set_permissions(there.permissions()).map_err(&failed)?;
                 }
             }
         }
-        self.file.sync_all().map_err(&failed)?;
+        self.file.0.sync_all().map_err(&failed)?;
         fs::rename(&self.temporary, &path).map_err(&failed)
     }
 

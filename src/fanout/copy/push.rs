@@ -1,6 +1,6 @@
 //! Files to an instance.
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{
@@ -20,7 +20,7 @@ use crate::{
     },
     event::{Failure, Stage},
     ssh::sftp::{Change, Found, FoundKind, RemoteFile, SftpError},
-    tree::{self, Item, ItemKind},
+    tree::{self, Item, ItemKind, LocalFile},
 };
 
 /// A file where it is not whole yet.
@@ -137,7 +137,7 @@ impl Copying<'_> {
 
     async fn push_file(&self, item: &Item, target: Vec<u8>) -> Result<(), Trouble> {
         let path = item.path.clone();
-        let file = blocking(move || File::open(path)).await.map_err(|e| here(&item.path, &e))?;
+        let file = blocking(move || LocalFile::open(&path)).await.map_err(|e| here(&item.path, &e))?;
         let file = Arc::new(file);
         let (target, there) = self.standing(target).await?;
         let temporary = self.temporary(&target, &item.details, &file).await?;
@@ -173,7 +173,7 @@ impl Copying<'_> {
         &self,
         target: &[u8],
         details: &Details,
-        file: &Arc<File>,
+        file: &Arc<LocalFile>,
     ) -> Result<Temporary, Trouble> {
         let at = |error| Trouble::there(error, target);
         let name = base_name(target).unwrap_or(target);
@@ -215,7 +215,7 @@ impl Copying<'_> {
         &self,
         path: &[u8],
         remote: &RemoteFile,
-        file: &Arc<File>,
+        file: &Arc<LocalFile>,
         size: u64,
     ) -> Result<u64, Trouble> {
         let at = |error| Trouble::there(error, path);
@@ -245,7 +245,7 @@ impl Copying<'_> {
         &self,
         temporary: &Temporary,
         item: &Item,
-        file: Arc<File>,
+        file: Arc<LocalFile>,
         there: Option<Found>,
         target: &[u8],
     ) -> Result<(), Trouble> {
@@ -287,7 +287,7 @@ impl Copying<'_> {
     async fn write(
         &self,
         temporary: &Temporary,
-        file: &Arc<File>,
+        file: &Arc<LocalFile>,
         item: &Item,
         target: &[u8],
     ) -> Result<(), Trouble> {

@@ -1,6 +1,6 @@
 //! Pieces of files on their way, and what both directions do with them.
 
-use std::{fs::File, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
@@ -11,7 +11,7 @@ use super::{Copying, Trouble, blocking};
 use crate::{
     event::{Failure, Stage},
     ssh::sftp::{RemoteFile, SftpError},
-    tree,
+    tree::{self, LocalFile},
 };
 
 /// Requests of one file under way; the share of the instance bounds them as well.
@@ -61,7 +61,12 @@ impl Copying<'_> {
     }
 
     /// Reads both sides again and compares them, as SHA-256 of each.
-    pub(super) async fn verify(&self, remote: &[u8], local: Arc<File>, size: u64) -> Result<(), Trouble> {
+    pub(super) async fn verify(
+        &self,
+        remote: &[u8],
+        local: Arc<LocalFile>,
+        size: u64,
+    ) -> Result<(), Trouble> {
         let there = |error| Trouble::there(error, remote);
         let file = self.sftp.open(remote).await.map_err(there)?;
         let mut hash = Sha256::new();
@@ -83,7 +88,7 @@ impl Copying<'_> {
     }
 }
 
-fn local_hash(file: &File, size: u64, piece: usize) -> std::io::Result<Vec<u8>> {
+fn local_hash(file: &LocalFile, size: u64, piece: usize) -> std::io::Result<Vec<u8>> {
     let mut hash = Sha256::new();
     let mut at = 0;
     while at < size {
