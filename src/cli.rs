@@ -6,6 +6,7 @@ mod askpass;
 mod azure;
 mod config;
 mod context;
+mod cp;
 mod demo;
 mod duration;
 mod error;
@@ -42,6 +43,7 @@ use tracing_subscriber::{
 use self::{
     args::GlobalArgs,
     context::Context,
+    cp::CpArgs,
     error::{Error, Kind},
     exec::ExecArgs,
     exit::Exit,
@@ -121,6 +123,19 @@ enum Verb {
     /// Exit status: 0 all well, 1 some failed, 130 interrupted; on one instance the command's own, or 255
     /// where the session failed.
     Exec(ExecArgs),
+    /// Copy files to all instances, or from them.
+    ///
+    /// What is on the instances has a colon in front: `cp TARGET 0-3 ./app.conf :/etc/app/` goes there,
+    /// `cp TARGET 3 :/var/log/syslog .` comes from there. `{instance}` and `{name}` in paths are each instance's own.
+    ///
+    /// A file arrives under a temporary name beside its place and takes it when it is whole: what was there stays
+    /// until then. Symbolic links and special files in folders are left out, with a note.
+    ///
+    /// Ctrl-C once starts nothing new, twice ends what runs, three times quits.
+    ///
+    /// Exit status: 0 all well, 1 some failed, 130 interrupted; 255 where the only instance failed.
+    #[command(after_long_help = cp::EXAMPLES)]
+    Cp(Box<CpArgs>),
     /// Print the instances as OpenSSH client configuration, for ssh, scp, rsync and git.
     ///
     /// `vmssh ssh-config TARGET > ~/.ssh/vmss.conf`, then `ssh -F ~/.ssh/vmss.conf web_3`; or for good with
@@ -219,6 +234,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<Exit, Error> {
         Verb::Merge(args) => merge::run(context, &args).await,
         Verb::Ssh(args) => ssh::run(context, args).await,
         Verb::Exec(args) => exec::run(context, args).await,
+        Verb::Cp(args) => Box::pin(cp::run(context, *args)).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args).await,
         Verb::Inventory(args) => inventory::run(context, &args).await,
         Verb::Trust(args) => trust::run(context, args).await,

@@ -34,6 +34,8 @@ pub enum Stage {
     Channel,
     /// The command runs.
     Command,
+    /// Files are copied.
+    Copy,
 }
 
 /// The stage as it is named in outputs: `key exchange`.
@@ -48,6 +50,7 @@ impl fmt::Display for Stage {
             Self::Auth => "auth",
             Self::Channel => "channel",
             Self::Command => "command",
+            Self::Copy => "copy",
         })
     }
 }

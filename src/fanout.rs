@@ -4,6 +4,7 @@
 //! [`Interrupt::drain`] nothing new is started, after [`Interrupt::end`] what runs is ended too.
 
 pub mod command;
+pub mod copy;
 
 use std::{collections::HashMap, future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
 

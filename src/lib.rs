@@ -7,8 +7,8 @@
 //!
 //! | layer | modules | what they may do |
 //! | --- | --- | --- |
-//! | ground | [`natmap`] [`resource`] [`resolver`] [`target`] [`stats`] [`merge`] [`event`] [`fold`] [`forward`] [`console`] [`openssh_config`] [`script`] [`clean`] [`pattern`] | values and rules; no io, no clock, no async |
-//! | io | [`azure`] [`net`] [`serve`] [`ssh`] [`term`] | sockets, terminal, files |
+//! | ground | [`natmap`] [`resource`] [`resolver`] [`target`] [`stats`] [`merge`] [`event`] [`fold`] [`forward`] [`console`] [`openssh_config`] [`script`] [`clean`] [`pattern`] [`copy`] | values and rules; no io, no clock, no async |
+//! | io | [`azure`] [`net`] [`serve`] [`ssh`] [`term`] [`tree`] | sockets, terminal, files |
 //! | app | [`fanout`] [`report`] [`lab`] | what the tool does |
 //! | cli | [`cli`] | arguments, configuration, prompts, exit status |
 //!
@@ -27,6 +27,7 @@ pub mod azure;
 pub mod clean;
 pub mod cli;
 pub mod console;
+pub mod copy;
 pub mod event;
 pub mod fanout;
 pub mod fold;
@@ -46,3 +47,4 @@ pub mod ssh;
 pub mod stats;
 pub mod target;
 pub mod term;
+pub mod tree;

@@ -3,6 +3,7 @@
 //! Everything here consumes values and events and writes to a given `Write`. No worker knows that
 //! a table or a bar exists.
 
+pub mod copy;
 pub mod exec;
 pub mod file;
 mod flat;

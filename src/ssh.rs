@@ -30,6 +30,7 @@ mod questions;
 mod reports;
 mod scan;
 mod session;
+pub mod sftp;
 mod shared;
 pub mod shell;
 mod stage;

@@ -25,11 +25,12 @@ const GROUND: &[&str] = &[
     "pattern",
     "console",
     "openssh_config",
+    "copy",
 ];
 
 /// The layers' modules, the ground first.
 const LAYERS: [&[&str]; 4] =
-    [GROUND, &["azure", "net", "serve", "ssh", "term"], &["fanout", "report", "lab"], &["cli"]];
+    [GROUND, &["azure", "net", "serve", "ssh", "term", "tree"], &["fanout", "report", "lab"], &["cli"]];
 
 /// Arrows between modules of one layer that are meant.
 const SIDEWAYS: [(&str, &str); 1] = [("ssh", "net")];
@@ -90,7 +91,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("pty_process", &["lab"]),
     // Files: documents, open descriptors, host keys and identities, the terminal, spooled output, the
     // lab's folder.
-    ("std::fs", &["cli", "azure", "net", "ssh", "term", "report", "lab"]),
+    ("std::fs", &["cli", "azure", "net", "ssh", "term", "tree", "report", "lab"]),
     ("tempfile", &["cli", "azure", "ssh", "report", "lab"]),
     // The network.
     ("std::net::TcpStream", &["net", "lab"]),

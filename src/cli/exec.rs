@@ -74,7 +74,7 @@ pub(super) enum ExecFormat {
 const EVENTS: usize = 256;
 
 /// Descriptors a connection takes: its socket, and the copy that can end it.
-const DESCRIPTORS_EACH: usize = 2;
+pub(super) const DESCRIPTORS_EACH: usize = 2;
 
 pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error> {
     let command = script::command_line(&args.command)?;
@@ -96,7 +96,7 @@ pub(super) async fn run(context: &Context, args: ExecArgs) -> Result<Exit, Error
     let environments = access.environments(context);
     let Access { client, destinations, .. } = access;
     let endpoints: Vec<_> = destinations.iter().map(|destination| destination.endpoint.clone()).collect();
-    raise_descriptors(context, args.parallel.get().min(endpoints.len()));
+    raise_descriptors(context, args.parallel.get().min(endpoints.len()), DESCRIPTORS_EACH);
 
     let view = view(args.output);
     let (events, watcher) = watch_events(context, view, &args, &endpoints);
@@ -131,8 +131,9 @@ fn conclude(
     Ok(exit)
 }
 
-fn raise_descriptors(context: &Context, at_once: usize) {
-    let wanted = at_once * DESCRIPTORS_EACH;
+/// Makes room for so many instances at once, and says where there is none.
+pub(super) fn raise_descriptors(context: &Context, at_once: usize, each: usize) {
+    let wanted = at_once * each;
     if descriptors::raise(wanted) < wanted {
         context.ui.warn("this shell's limit of open files is low: with many instances at once some may fail");
         context.ui.hint("use fewer at once: `-P 32`, or raise the limit: `ulimit -n 4096`");
@@ -197,7 +198,7 @@ fn watch(
     report.finish().map_err(|error| Error::output(&error))
 }
 
-fn say_draining(ui: &Ui, running: &[usize], endpoints: &[Endpoint]) {
+pub(super) fn say_draining(ui: &Ui, running: &[usize], endpoints: &[Endpoint]) {
     let still: Vec<_> = running.iter().filter_map(|index| endpoints.get(*index)).collect();
     ui.warn(&format!(
         "interrupted: nothing new is started; {} still running ({}); Ctrl-C again ends them",
@@ -207,7 +208,7 @@ fn say_draining(ui: &Ui, running: &[usize], endpoints: &[Endpoint]) {
 }
 
 /// The exit status of a fan-out: on one instance what the command said, as `ssh` would.
-fn exit(outcomes: &[Outcome], interrupted: bool) -> Exit {
+pub(super) fn exit(outcomes: &[Outcome], interrupted: bool) -> Exit {
     match outcomes {
         _ if interrupted => Exit::Interrupted,
         [Outcome::Exited(exit)] => Exit::Remote(exit.status()),

@@ -29,11 +29,15 @@ use crate::{
     net::{connect, resolve::Resolver},
 };
 
+/// The window for shells and commands: 20 MB/s at a round trip of 100 ms, and little memory.
+const WINDOW: u32 = 2 << 20;
+
 /// Makes connections. Cheap to clone: clones share the known host keys, the keys that were decrypted
 /// and the answers that were given.
 #[derive(Clone)]
 pub struct Client {
     pub(super) shared: Arc<Shared>,
+    window: u32,
 }
 
 impl std::fmt::Debug for Client {
@@ -46,7 +50,15 @@ impl Client {
     /// A client that asks and tells this person.
     #[must_use]
     pub fn new(resolver: Resolver, prompt: Arc<dyn Prompt>) -> Self {
-        Self { shared: Arc::new(Shared::new(resolver, Person::new(prompt))) }
+        Self { shared: Arc::new(Shared::new(resolver, Person::new(prompt))), window: WINDOW }
+    }
+
+    /// The same with another window for its connections: bytes that a server may send on a channel before it
+    /// hears that they were taken, which is what can be under way on a long path. Files want more of it than
+    /// commands.
+    #[must_use]
+    pub fn with_window(self, window: u32) -> Self {
+        Self { window, ..self }
     }
 
     /// So many servers will be connected to. With more than one, new host keys are one question, and notes
@@ -135,7 +147,7 @@ impl Client {
         let alias = destination.host_key_alias();
         let (name, label) = (server_name(&alias), label(endpoint, &alias));
         let server = label.clone();
-        let config = config(&login.known_hosts.types(&name), &login.options);
+        let config = config(&login.known_hosts.types(&name), &login.options, self.window);
         let certificates = CertificateNames::of(endpoint, login.options.host_key_alias.as_deref());
         let config = Arc::new(with_certificates(config, login.known_hosts.has_authority(&certificates)));
         let ending = Ending::default();
@@ -239,13 +251,13 @@ pub(super) fn server_name(alias: &HostKeyAlias) -> ServerName {
     ServerName { bare: bare.map(|(host, _)| host.to_owned()), alias }
 }
 
-fn config(known_types: &[Algorithm], options: &LoginOptions) -> client::Config {
+fn config(known_types: &[Algorithm], options: &LoginOptions, window: u32) -> client::Config {
     client::Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-vmssh_", env!("CARGO_PKG_VERSION")))),
         nodelay: true,
         keepalive_interval: options.keepalive.interval,
         keepalive_max: options.keepalive.most_unanswered,
-        window_size: 2 << 20,
+        window_size: window,
         preferred: algorithms::preferred(known_types, &options.algorithms),
         ..client::Config::default()
     }

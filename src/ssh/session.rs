@@ -151,11 +151,13 @@ impl Session {
 
     /// The failure for a connection that ended too early.
     pub(crate) fn lost(&self, stage: Stage) -> Failure {
-        let (reason, hint) = match self.ending.get() {
-            Some(Ended { reason, hint }) => (reason, hint),
-            None => ("no reason given".into(), RESTARTED.into()),
-        };
-        Failure::new(stage, format!("connection lost ({reason})")).with_hint(hint)
+        lost(&self.ending, stage)
+    }
+
+    /// The failure of a connection that ends while files are copied, for who outlives this value's borrow.
+    pub(super) fn why_lost(&self) -> impl Fn() -> Failure + Send + 'static {
+        let ending = self.ending.clone();
+        move || lost(&ending, Stage::Copy)
     }
 
     /// What is said as the connection is left, which may outlive who wanted it by a second.
@@ -190,6 +192,14 @@ async fn goodbye(mut link: Link) {
         }
     })
     .await;
+}
+
+fn lost(ending: &Ending, stage: Stage) -> Failure {
+    let (reason, hint) = match ending.get() {
+        Some(Ended { reason, hint }) => (reason, hint),
+        None => ("no reason given".into(), RESTARTED.into()),
+    };
+    Failure::new(stage, format!("connection lost ({reason})")).with_hint(hint)
 }
 
 fn why(reason: &ChannelOpenFailure) -> String {
