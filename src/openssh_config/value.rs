@@ -36,7 +36,16 @@ pub(super) fn read(keyword: Keyword, rest: &str) -> Result<Value, String> {
     }
     let arguments = lex::arguments(rest).ok_or_else(|| format!("a quote behind {name} is never closed"))?;
     match kind {
-        Kind::Forwards => Forward::parse(&arguments).map(Value::Forward),
+        Kind::Forwards => {
+            let forward = Forward::parse(&arguments)?;
+            match (keyword, &forward.to) {
+                (Keyword::LOCAL_FORWARD, None) => Err(format!("{name} does not say where to")),
+                (Keyword::DYNAMIC_FORWARD, Some(_)) => {
+                    Err(format!("{name} goes where each connection asks for, and takes no place to go to"))
+                }
+                _ => Ok(Value::Forward(forward)),
+            }
+        }
         Kind::List | Kind::Gathered if arguments.is_empty() => Err(format!("{name} has no value")),
         Kind::List if arguments.len() > 1 && arguments.iter().any(|a| a.eq_ignore_ascii_case("none")) => {
             Err(format!("{name} takes `none` alone"))
