@@ -167,7 +167,13 @@ fn exec_names_the_stage_of_every_fault() {
     for (instance, hint) in [
         ("4", "sshd is stopped or still starting"),
         ("8", "network security group, the NAT rule"),
-        ("9", &format!("`ssh-keygen -R '[{FRONTEND}]:50001' -f {}`", client.net.known_hosts().display())),
+        (
+            "9",
+            &format!(
+                "`vmssh trust forget '[{FRONTEND}]:50001' --known-hosts {}`",
+                client.net.known_hosts().display()
+            ),
+        ),
         ("12", "~/.ssh/authorized_keys on the instance has the key"),
         ("20", "network security group, the NAT rule"),
     ] {

@@ -130,7 +130,6 @@ pub(super) async fn access(
         None => PasswordUse::Never,
     };
     let client = Client::new(Resolver::new(family(context, &configs)), prompt);
-    client.expect(found.len());
     let mut logins =
         Logins { planner: settings.planner()?, client: &client, password, given, made: HashMap::new() };
     let mut hops = Hops::new(&settings.for_hops, here.local());
@@ -166,7 +165,7 @@ pub(super) async fn settings(
     let user = settings.user(&host)?;
     let mut planner = settings.planner()?;
     let idle = settings.idle.get(&(endpoint.host.clone(), endpoint.port)).copied();
-    let plan = planner.plan(&host, user, Whose::Instance, idle)?;
+    let plan = planner.plan(&host, user, idle)?;
     let mut lines = vec![
         ("Host", endpoint.name.clone().unwrap_or_else(|| endpoint.host.to_string())),
         ("HostName", endpoint.host.to_string()),
@@ -274,7 +273,7 @@ impl Logins<'_> {
         whose: Whose,
         idle: Option<Duration>,
     ) -> Result<Arc<Login>, Error> {
-        let key = (self.planner.plan(host, user, whose, idle)?, whose);
+        let key = (self.planner.plan(host, user, idle)?, whose);
         if let Some(login) = self.made.get(&key) {
             return Ok(login.clone());
         }

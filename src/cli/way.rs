@@ -69,14 +69,16 @@ pub(super) struct Wish<'a> {
 
 /// Finds the ways to instances, one to each, and how to sign in there.
 pub(super) async fn access(context: &Context, wish: &Wish<'_>) -> Result<Access, Error> {
-    match &wish.way.via {
-        None => dialled(context, wish).await,
+    let access = match &wish.way.via {
+        None => dialled(context, wish).await?,
         Some(Via::Instance(set)) => {
             let hop = carrier(wish.loaded, set, wish.backend_port)?;
-            through(context, wish, hop).await
+            through(context, wish, hop).await?
         }
-        Some(Via::Auto) => automatic(context, wish).await,
-    }
+        Some(Via::Auto) => automatic(context, wish).await?,
+    };
+    access.client.expect(access.destinations.len());
+    Ok(access)
 }
 
 /// From here, or by the user's jump hosts.

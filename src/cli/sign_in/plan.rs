@@ -60,9 +60,9 @@ pub(super) struct Planner<'a> {
 /// Whose options apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Whose {
-    /// The instance's: those of the command line are meant for it.
+    /// The instance's: a password that was asked for or given is meant for it.
     Instance,
-    /// A server on the way, which has its own in the configuration. A key that was named is not meant for it.
+    /// A server on the way. Keys that were named are shown to it too, as the agent's are; a password is not.
     Hop,
 }
 
@@ -71,12 +71,10 @@ impl Planner<'_> {
         &mut self,
         config: &HostConfig,
         user: String,
-        whose: Whose,
         idle: Option<Duration>,
     ) -> Result<Plan, Error> {
         let by_key = config.signs_in_by("publickey");
-        let (identity_files, default_keys) =
-            if by_key { self.keys(config, whose) } else { Default::default() };
+        let (identity_files, default_keys) = if by_key { self.keys(config) } else { Default::default() };
         let no_prompts = config.password_prompts() == Some(0);
         let by_password = config.signs_in_by("password") || config.signs_in_by("keyboard-interactive");
         Ok(Plan {
@@ -105,22 +103,19 @@ impl Planner<'_> {
                 .connect_timeout
                 .or_else(|| config.connect_timeout())
                 .unwrap_or(super::CONNECT_TIMEOUT),
-            name_hashing: match config.flag(Keyword::HASH_KNOWN_HOSTS) {
-                Some(true) => NameHashing::Always,
-                _ if self.args.hash => NameHashing::Always,
-                _ => NameHashing::AsTheFile,
-            },
+            // `HashKnownHosts` is about OpenSSH's files; Debian sets it for all users. In vmssh's own file names
+            // say which instance it was.
+            name_hashing: if self.args.hash { NameHashing::Always } else { NameHashing::AsTheFile },
             scale_set: self.scale_set.clone(),
         })
     }
 
     /// The lab takes its own key and no other, so no other is shown to it.
-    fn keys(&mut self, config: &HostConfig, whose: Whose) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let given = if whose == Whose::Instance { self.args.identity.as_slice() } else { &[] };
-        if let Some(lab) = self.lab.filter(|_| given.is_empty()) {
+    fn keys(&mut self, config: &HostConfig) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        if let Some(lab) = self.lab.filter(|_| self.args.identity.is_empty()) {
             return (vec![lab.key_file().to_owned()], Vec::new());
         }
-        let mut named = given.to_vec();
+        let mut named = self.args.identity.clone();
         let Some(configured) = &config.identity_files else {
             let dir = self.context.config.ssh_dir.iter();
             return (named, dir.flat_map(|dir| DEFAULT_KEYS.map(|key| dir.join(key))).collect());
