@@ -25,7 +25,7 @@ use std::{
 use russh::{
     Channel, ChannelId, Disconnect, Sig,
     keys::{Algorithm, PrivateKey},
-    server::{self, Auth, ChannelOpenHandle, Handler, Msg},
+    server::{self, Auth, ChannelOpenHandle, Handler, Msg, Response},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -56,6 +56,10 @@ enum Conduct {
     OpensChannels,
     /// Sends what nobody asked for, then ends well.
     Babbles,
+    /// Signs nobody in before its questions are answered.
+    Questions,
+    /// Asks the client to listen for it, and prints whether it does.
+    WantsForwards,
     /// Says that a signal with such a name ended the command.
     Signals,
     /// Hangs up with a message.
@@ -74,7 +78,24 @@ impl Handler for Server {
     type Error = russh::Error;
 
     async fn auth_none(&mut self, _user: &str) -> Result<Auth, Self::Error> {
-        Ok(Auth::Accept)
+        Ok(match self.0 {
+            Conduct::Questions => Auth::reject(),
+            _ => Auth::Accept,
+        })
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        if response.is_some() {
+            return Ok(Auth::Accept);
+        }
+        let question = (format!("code {ESCAPES}?").into(), true);
+        let (name, instructions) = (ESCAPES.into(), format!("read this {ESCAPES}").into());
+        Ok(Auth::Partial { name, instructions, prompts: vec![question].into() })
     }
 
     async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
@@ -114,7 +135,15 @@ impl Handler for Server {
         session.channel_success(id)?;
         let handle = session.handle();
         match self.0.clone() {
-            Conduct::Well => {}
+            Conduct::Well | Conduct::Questions => {}
+            Conduct::WantsForwards => {
+                tokio::spawn(async move {
+                    let port = handle.forward_tcpip("127.0.0.1".into(), 0).await;
+                    let taken = if port.is_ok() { "listens" } else { "does not listen" };
+                    end(&handle, id, format!("the client {taken}")).await;
+                });
+                return Ok(());
+            }
             Conduct::OpensChannels => {
                 tokio::spawn(async move {
                     let opened = [
@@ -389,15 +418,19 @@ impl Program {
     #[track_caller]
     fn in_terminal(&self, more: &[&str]) -> (Option<i32>, String) {
         let fresh = Terminal::run(pty_process::blocking::Command::new("true")).modes();
+        let mut terminal = self.terminal(more);
+        let status = terminal.end();
+        assert_eq!(terminal.modes(), fresh, "{}", terminal.screen());
+        (status.code(), terminal.screen())
+    }
+
+    fn terminal(&self, more: &[&str]) -> Terminal {
         let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_vmssh"))
             .args(self.words(more))
             .env_clear()
             .env("HOME", self.home.path())
             .env("TERM", "xterm");
-        let mut terminal = Terminal::run(command);
-        let status = terminal.end();
-        assert_eq!(terminal.modes(), fresh, "{}", terminal.screen());
-        (status.code(), terminal.screen())
+        Terminal::run(command)
     }
 
     fn piped(&self, more: &[&str]) -> Child {
@@ -445,6 +478,26 @@ fn what_nobody_asked_for_is_passed_over() {
     harmless(&screen);
     assert!(screen.contains("all well"), "{screen}");
     assert_eq!(status, Some(0));
+}
+
+#[test]
+fn a_server_gets_no_port_of_ours() {
+    let (program, _runtime) = program(Conduct::WantsForwards);
+    let output = program.piped(&["--", "x"]).wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "the client does not listen");
+}
+
+#[test]
+fn questions_are_shown_and_not_obeyed() {
+    let (program, _runtime) = program(Conduct::Questions);
+    let mut terminal = program.terminal(&["-T", "--", "x"]);
+    let screen = terminal.see("code ^[]0;owned");
+    harmless(&screen);
+    terminal.send("1234\n");
+    let status = terminal.end();
+    harmless(&terminal.screen());
+    assert!(terminal.screen().contains("all well"), "{}", terminal.screen());
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]
