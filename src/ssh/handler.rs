@@ -170,7 +170,7 @@ impl Handler for Watch {
         }
         let text = clean(banner.trim_end().as_bytes());
         if !text.is_empty() {
-            self.shared.person.note(text);
+            self.shared.person.banner(&text);
         }
         Ok(())
     }
