@@ -227,7 +227,7 @@ impl Planner<'_> {
             ciphers: list(Keyword::CIPHERS, Algorithms::ciphers)?,
             macs: list(Keyword::MACS, Algorithms::macs)?,
             host_keys: list(Keyword::HOST_KEY_ALGORITHMS, Algorithms::keys)?,
-            signatures: list(Keyword::PUBKEY_ACCEPTED_ALGORITHMS, Algorithms::keys)?,
+            signatures: list(Keyword::PUBKEY_ACCEPTED_ALGORITHMS, Algorithms::signatures)?,
         })
     }
 
@@ -333,7 +333,7 @@ impl Plan {
             ("Ciphers", names(ciphers, Algorithms::ciphers())),
             ("MACs", names(macs, Algorithms::macs())),
             ("HostKeyAlgorithms", names(host_keys, Algorithms::keys())),
-            ("PubkeyAcceptedAlgorithms", names(signatures, Algorithms::keys())),
+            ("PubkeyAcceptedAlgorithms", names(signatures, Algorithms::signatures())),
         ];
         let keys = self.identity_files.iter().chain(&self.default_keys);
         lines.extend(keys.map(|key| ("IdentityFile", key.display().to_string())));
