@@ -39,5 +39,10 @@ pub(super) fn lines(typed: &str, host: &HostConfig, planned: Vec<(&'static str, 
     let said: HashSet<_> = lines.iter().map(|(name, _)| *name).collect();
     let rest = DEFAULTS.iter().filter(|(name, _)| !said.contains(name));
     lines.extend(rest.map(|(name, value)| (*name, (*value).to_owned())));
+    // In one order, whatever said them: what was printed is read again and printed the same. The first line names the
+    // host.
+    if let Some((_, rest)) = lines.split_first_mut() {
+        rest.sort_by_key(|(name, _)| name.to_lowercase());
+    }
     lines.iter().map(|(name, value)| format!("{} {}\n", name.to_lowercase(), clean_line(value))).collect()
 }
