@@ -21,6 +21,9 @@ const SSH_PORT: u16 = 22;
 /// The user's files of known host keys (ssh_config(5), UserKnownHostsFile).
 const USER_KNOWN_HOSTS: [&str; 2] = ["known_hosts", "known_hosts2"];
 
+/// Settings as `ssh -G` prints them.
+pub(in crate::cli) type Lines = Vec<(&'static str, String)>;
+
 /// What is wanted of a host: its name as it was typed, and the options that go before the files.
 pub(in crate::cli) struct Plain<'a> {
     pub(in crate::cli) context: &'a Context,
@@ -58,7 +61,7 @@ impl Plain<'_> {
     }
 
     /// What the configuration says, and what is made of it.
-    pub(in crate::cli) fn settings(&self) -> Result<(HostConfig, Vec<(&'static str, String)>), Error> {
+    pub(in crate::cli) fn settings(&self) -> Result<(HostConfig, Lines), Error> {
         let env = |name: &str| config::variable(self.context, name);
         let here = Here::new(self.context, &env);
         let host = self.lookup(&self.config(&self.args.ssh_options)?, here.local())?;
