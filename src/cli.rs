@@ -23,6 +23,7 @@ mod openssh;
 mod password_file;
 mod probe;
 mod prompt;
+mod session;
 mod sign_in;
 mod ssh;
 mod ssh_config;
@@ -36,6 +37,7 @@ use std::{ffi::OsString, process::ExitCode, time::Duration};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::styling};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
+    fmt::writer::BoxMakeWriter,
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
@@ -55,6 +57,7 @@ use self::{
     ssh::SshArgs,
     ssh_config::SshConfigArgs,
     trust::TrustArgs,
+    ui::Messages,
 };
 
 /// As in the rest of the family (cargo, gh): headings and names set off, nothing garish.
@@ -152,6 +155,16 @@ enum Verb {
     /// vmss_instance_id, vmss_vm_id, vmss_power, vmss_private_address, vmss_scale_set, vmss_resource_group.
     #[command(after_long_help = inventory::SCRIPT)]
     Inventory(InventoryArgs),
+    /// Take the command line of ssh(1), for programs that start `ssh`: rsync, git, scp, sftp, Ansible.
+    ///
+    /// `rsync -e 'vmssh openssh --target rg/web' file 3:/tmp/`, `GIT_SSH_COMMAND='vmssh openssh'`,
+    /// `scp -S`, `ansible_ssh_executable`. With `--target TARGET` (or VMSSH_TARGET in the environment) HOST is an
+    /// instance's id or name: the NAT map says what is dialled, and its key is filed under the instance. Without
+    /// it HOST is any host, and ~/.ssh/config and ~/.ssh/known_hosts are used as ssh uses them.
+    ///
+    /// The program called by the name `ssh` (a link) is the same. Exit status: as ssh.
+    #[command(disable_help_flag = true)]
+    Openssh(OpensshArgs),
     /// Host keys: show what is on file, add what consoles have printed, scan, forget.
     ///
     /// Keys are filed in vmssh's own file, under the machine's vmId where Azure tells it. `~/.ssh/known_hosts` is
@@ -163,6 +176,20 @@ enum Verb {
     Demo,
 }
 
+/// For the help only: the words are read by [`openssh`].
+#[derive(Debug, clap::Args)]
+struct OpensshArgs {
+    /// The scale set whose instance HOST is
+    #[arg(long, value_name = "TARGET")]
+    target: Option<OsString>,
+    /// Options, host and command as ssh(1) has them
+    #[arg(value_name = "SSH ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<OsString>,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::HelpLong)]
+    help: Option<bool>,
+}
+
 /// After the verb has ended, tasks that still close connections get this long; nothing that matters
 /// to the user waits for them.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -170,7 +197,11 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Runs the program with the process's own arguments and gives its exit status.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match parse(std::env::args_os()) {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some(line) = openssh::line(arguments.clone()) {
+        return openssh::main(line);
+    }
+    let cli = match parse(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout with status 0, the rest to stderr with 2.
@@ -178,20 +209,25 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
         }
     };
+    log(cli.global.verbose, &Messages::Stderr);
+    let context = Context::new(&cli.global);
+    work(&context, dispatch(&context, cli.verb)).into()
+}
+
+/// Does the work with all that it needs around it: the runtime, the stop signals, an orderly end.
+fn work(context: &Context, work: impl Future<Output = Result<Exit, Error>>) -> Exit {
     // One thread does the network's work: a quarter less CPU than several, measured with 100 instances
     // (scripts/bench). Signals are listened to on another, as what is written here may block.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             ui::fatal(&format!("can't start: {error}"));
-            return Exit::SomeFailed.into();
+            return Exit::SomeFailed;
         }
     };
-    log(cli.global.verbose);
-    let context = Context::new(&cli.global);
     let result = runtime.block_on(async {
-        interrupt::listen(&context)?;
-        dispatch(&context, cli.verb).await
+        interrupt::listen(context)?;
+        work.await
     });
     context.end_lab();
     runtime.shutdown_timeout(LAST_WORDS);
@@ -202,18 +238,26 @@ pub fn main() -> ExitCode {
         result => result.unwrap_or_else(|error| context.ui.error(&error)),
     };
     crate::term::restore();
-    exit.into()
+    exit
 }
 
 /// Writes what happens on the way to stderr, as much as `--verbose` asks for. Only our own events: a
 /// library's log of packets may have passwords in it.
-fn log(verbose: u8) {
+fn log(verbose: u8, messages: &Messages) {
     let level = match verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let writer = match messages {
+        Messages::Stderr => BoxMakeWriter::new(std::io::stderr),
+        Messages::File(file) => BoxMakeWriter::new(file.clone()),
+        Messages::Nowhere => BoxMakeWriter::new(std::io::sink),
+    };
+    // A file is read by programs.
+    let colors = matches!(messages, Messages::Stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
+    let lines = if colors { lines } else { lines.with_ansi(false) };
     tracing_subscriber::registry().with(lines).with(Targets::new().with_target("vmssh", level)).init();
 }
 
@@ -237,6 +281,10 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<Exit, Error> {
         Verb::Cp(args) => Box::pin(cp::run(context, *args)).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args).await,
         Verb::Inventory(args) => inventory::run(context, &args).await,
+        Verb::Openssh(OpensshArgs { .. }) => {
+            Err(Error::new(Kind::Usage, "openssh takes no options of vmssh before it")
+                .hint("name it first: `vmssh openssh ...`"))
+        }
         Verb::Trust(args) => trust::run(context, args).await,
         Verb::Lab(args) => lab::run(context, args).await,
         Verb::Demo => Box::pin(demo::run(context)).await,

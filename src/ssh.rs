@@ -43,7 +43,7 @@ use std::{io, time::Duration};
 pub use algorithms::Offered;
 pub use client::Client;
 pub use command::{RemoteCommand, Stdin};
-pub use destination::Destination;
+pub use destination::{Destination, Proxy};
 pub use error::ClientError;
 pub use forward::{ForwardPlan, Forwards, Gateway, NoWay, Notes};
 pub use host_key::{Filed, HostKeyPolicy, KnownKey, Mark, NewHostKey, forget_in};
@@ -115,4 +115,9 @@ pub trait Prompt: Send + Sync {
     /// Shows a note: a host key that was filed, a server's banner (cleaned; may have several lines).
     /// Must not wait.
     fn note(&self, text: &str);
+
+    /// Shows what a server says before the sign-in, cleaned; may have several lines. Must not wait.
+    fn banner(&self, text: &str) {
+        self.note(text);
+    }
 }

@@ -2,7 +2,12 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::{args::GlobalArgs, config::Config, error::Error, ui::Ui};
+use super::{
+    args::GlobalArgs,
+    config::Config,
+    error::Error,
+    ui::{Messages, Ui},
+};
 use crate::{
     fanout::Interrupt,
     lab::{Lab, LabOptions},
@@ -18,8 +23,13 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(global: &GlobalArgs) -> Self {
+        Self::with_messages(global, Messages::Stderr)
+    }
+
+    /// The same with messages going elsewhere.
+    pub(super) fn with_messages(global: &GlobalArgs, messages: Messages) -> Self {
         let config = Config::from_env();
-        let ui = Arc::new(Ui::new(global, config.no_color));
+        let ui = Arc::new(Ui::new(global, config.no_color, messages));
         Self { ui, config, interrupt: Interrupt::default(), lab: Mutex::new(None) }
     }
 

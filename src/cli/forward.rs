@@ -49,12 +49,36 @@ pub(super) struct ForwardArgs {
 
 impl ForwardArgs {
     /// What there is to forward, if anything is.
-    pub(super) fn plan(&self) -> Option<ForwardPlan> {
+    pub(super) fn wanted(&self) -> Option<Wanted> {
         let all = self.local.iter().chain(&self.remote).chain(&self.dynamic);
         let forwards: Vec<_> = all.cloned().collect();
         let gateway = if self.gateway_ports { Gateway::Everybody } else { Gateway::Loopback };
-        (!forwards.is_empty()).then_some(ForwardPlan { forwards, gateway })
+        let failing = match (self.exit_on_forward_failure, self.no_shell) {
+            (true, _) => Failing::GivesUp,
+            (false, true) => Failing::GivesUpLast,
+            (false, false) => Failing::Warns,
+        };
+        (!forwards.is_empty()).then_some(Wanted { plan: ForwardPlan { forwards, gateway }, failing })
     }
+}
+
+/// Forwards, and what follows where one can't be set up.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wanted {
+    pub(super) plan: ForwardPlan,
+    pub(super) failing: Failing,
+}
+
+/// What follows where a forward can't be set up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Failing {
+    /// A warning.
+    #[default]
+    Warns,
+    /// A warning; the end where none is left.
+    GivesUpLast,
+    /// The end.
+    GivesUp,
 }
 
 /// Where what is said of forwards goes: a raw terminal takes it another way.
@@ -92,8 +116,7 @@ pub(super) async fn open(
     context: &Context,
     client: &Client,
     destination: &Destination,
-    args: &ForwardArgs,
-    plan: &ForwardPlan,
+    Wanted { plan, failing }: &Wanted,
     notices: &Arc<Notices>,
 ) -> Result<Forwards, Error> {
     // What is not granted is seen where it is missing.
@@ -103,7 +126,8 @@ pub(super) async fn open(
     let (forwards, failures) = Forwards::open(session, plan, Arc::new(move |text| notes.say(text))).await;
     let count = failures.len();
     for failure in failures {
-        if args.exit_on_forward_failure || count == plan.forwards.len() && args.no_shell {
+        let is_last = count == plan.forwards.len();
+        if *failing == Failing::GivesUp || *failing == Failing::GivesUpLast && is_last {
             return Err(Error::new(Kind::Session, failure.message).hints(failure.hint));
         }
         context.ui.warn(&failure.message);

@@ -125,6 +125,10 @@ impl Prompt for TerminalPrompt {
         Ok(TrustAnswer::All(false))
     }
 
+    fn banner(&self, text: &str) {
+        self.ui.banner(text);
+    }
+
     fn note(&self, text: &str) {
         self.ui.note(text);
     }

@@ -2,6 +2,7 @@
 
 mod config;
 mod hop;
+mod plain;
 mod plan;
 
 use std::{
@@ -29,11 +30,14 @@ use crate::{
     natmap::{Endpoint, FrontendPort, Host},
     net::resolve::{Family, Resolver},
     openssh_config::{Config, HostConfig, HostNameUse, Keyword, Local, Lookup},
-    ssh::{Client, Destination, KnownHostsFiles, Login, NewHostKey, PasswordUse, Prompt, SecretString},
+    ssh::{
+        Client, Destination, KnownHostsFiles, Login, NewHostKey, PasswordUse, Prompt, Proxy, SecretString,
+    },
 };
 use config::Here;
 use hop::Hops;
-use plan::{Plan, Planner, Whose};
+pub(super) use plain::Plain;
+use plan::{Filing, Plan, Planner, Whose};
 
 /// A flaky path still connects within this, and an administrator in a hurry still waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -138,7 +142,8 @@ pub(super) async fn access(
         let idle = settings.idle.get(&(endpoint.host.clone(), endpoint.port)).copied();
         let login = logins.login(&host, user, Whose::Instance, idle).await?;
         let via = hops.way(&host.jumps, &mut logins).await?;
-        destinations.push(Destination { via, ..Destination::direct(endpoint, login) });
+        let proxy = proxy(context, &host);
+        destinations.push(Destination { via, proxy, ..Destination::direct(endpoint, login) });
     }
     say(&configs, logins.planner.notes);
     Ok(Access { client, destinations, configs })
@@ -251,6 +256,7 @@ impl<'a> Settings<'a> {
                 self.loaded.lab.as_deref(),
             )?,
             scale_set: self.loaded.map.scale_set.as_ref().map(|set| set.name.clone()),
+            filing: Filing::Own,
             notes: Vec::new(),
         })
     }
@@ -300,6 +306,10 @@ impl Prompt for Nobody {
     fn note(&self, text: &str) {
         self.0.note(text);
     }
+
+    fn banner(&self, text: &str) {
+        self.0.banner(text);
+    }
 }
 
 fn prompt(context: &Context, configs: &[Arc<HostConfig>]) -> Arc<dyn Prompt> {
@@ -332,6 +342,17 @@ fn family(context: &Context, configs: &[Arc<HostConfig>]) -> Family {
         "inet6" => Family::V6,
         _ => Family::Any,
     }
+}
+
+/// The program that is the connection, where the configuration names one.
+fn proxy(context: &Context, host: &HostConfig) -> Option<Proxy> {
+    let command = host.proxy_command.clone()?;
+    Some(Proxy { shell: shell(context), command })
+}
+
+/// The user's shell, which starts what the configuration names.
+pub(super) fn shell(context: &Context) -> String {
+    config::variable(context, "SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into())
 }
 
 fn users(found: &[(Endpoint, Arc<HostConfig>, String)]) -> String {

@@ -1,6 +1,10 @@
 //! The process's streams, and how we talk on them: results to stdout, everything else to stderr.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal, Write},
+    sync::Arc,
+};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
@@ -10,6 +14,18 @@ use super::{
     exit::Exit,
 };
 use crate::{clean::clean, report::exec::Sink};
+
+/// Where messages go.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Messages {
+    /// To standard error.
+    #[default]
+    Stderr,
+    /// To a file (`-E` of ssh(1)).
+    File(Arc<File>),
+    /// Nowhere (`-q` of ssh(1), which leaves errors out as well).
+    Nowhere,
+}
 
 /// The two streams and what was decided about them once.
 pub(super) struct Ui {
@@ -21,13 +37,15 @@ pub(super) struct Ui {
     pub(super) out_color: bool,
     err_color: bool,
     show_bars: bool,
+    messages: Messages,
     /// Bars are drawn through this, so that notes and prompts can push them aside.
     pub(super) bars: MultiProgress,
 }
 
 impl Ui {
-    pub(super) fn new(global: &GlobalArgs, no_color: bool) -> Self {
-        let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+    pub(super) fn new(global: &GlobalArgs, no_color: bool, messages: Messages) -> Self {
+        let err_terminal = matches!(messages, Messages::Stderr) && io::stderr().is_terminal();
+        let out_terminal = io::stdout().is_terminal();
         let color = |terminal: bool| match global.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -40,6 +58,7 @@ impl Ui {
             err_color: color(err_terminal),
             // The log of `--verbose` and a bar would run through each other.
             show_bars: err_terminal && !global.quiet && global.verbose == 0,
+            messages,
             bars: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
         };
         ui.bars.set_draw_target(ui.bar_target());
@@ -65,6 +84,16 @@ impl Ui {
     pub(super) fn note(&self, text: &str) {
         if !self.quiet {
             self.say(&clean(text.as_bytes()));
+        }
+    }
+
+    /// What a server says to the person: to standard error, wherever our own messages go; not with `--quiet`.
+    pub(super) fn banner(&self, text: &str) {
+        match &self.messages {
+            Messages::File(_) if !self.quiet => {
+                let _ = writeln!(io::stderr(), "{}", clean(text.as_bytes()));
+            }
+            _ => self.note(text),
         }
     }
 
@@ -103,8 +132,12 @@ impl Ui {
 
     /// Lines on stderr, above the bars. When even that can't be written, there is nobody to tell.
     fn say(&self, text: &str) {
-        let _ =
-            if self.bars.is_hidden() { writeln!(io::stderr(), "{text}") } else { self.bars.println(text) };
+        let _ = match &self.messages {
+            Messages::File(file) => writeln!(&**file, "{text}"),
+            Messages::Nowhere => Ok(()),
+            Messages::Stderr if self.bars.is_hidden() => writeln!(io::stderr(), "{text}"),
+            Messages::Stderr => self.bars.println(text),
+        };
     }
 
     /// Takes the bars away while a person is asked something. Nothing else waits meanwhile.

@@ -1,6 +1,5 @@
 //! A program that stands in for a connection: what it prints comes from the server, what it reads goes there
-//! (ssh_config(5), `ProxyCommand`). The only program that the client starts, and only where the user's own
-//! configuration names it.
+//! (ssh_config(5), `ProxyCommand`). It is started only where the user's own configuration names it.
 
 use std::{
     io,

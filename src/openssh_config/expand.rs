@@ -52,6 +52,8 @@ pub(super) struct Tokens<'a> {
 
 /// The tokens of most values.
 pub(super) const ALL: &str = "%CdhijkLlnpru";
+/// The tokens of `ProxyCommand`.
+pub(super) const PROXY: &str = "%hknpr";
 /// The tokens of a jump.
 pub(super) const JUMP: &str = "%hnpr";
 /// The tokens of `HostName`.
@@ -106,10 +108,28 @@ impl Tokens<'_> {
         Sha1::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The same in a command for the shell. What stands in for a token there and came from elsewhere (a link, a
+    /// repository's address) must be nothing but a name: as in ssh(1) since 9.6 and 10.1, of hosts and users.
+    pub(super) fn command(&self, text: &str, allowed: &str) -> Result<String, String> {
+        let names = [('h', self.host), ('k', self.alias), ('n', self.original), ('r', self.user)];
+        for (token, name) in names {
+            if text.contains(&format!("%{token}")) && !is_plain(name) {
+                return Err(format!("`{name}` is no name to put into a command (`%{token}`)"));
+            }
+        }
+        self.percent(text, allowed)
+    }
+
     /// A path: `~`, variables and tokens.
     pub(super) fn path(&self, text: &str) -> Result<String, String> {
         self.percent(&variables(&tilde(text, self.local.home)?, self.local.env)?, ALL)
     }
+}
+
+/// Whether a shell reads it as one word with no meaning of its own.
+fn is_plain(name: &str) -> bool {
+    let is_special = |c: char| c.is_whitespace() || c.is_control() || "'`\"$\\;&<>|(){}*?!#~".contains(c);
+    !name.starts_with('-') && !name.contains(is_special)
 }
 
 /// A leading `~/`. Other users' homes are not looked up.

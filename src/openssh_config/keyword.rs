@@ -93,7 +93,7 @@ keywords! {
     IDENTITIES_ONLY: "IdentitiesOnly", Flag, Used;
     IDENTITY_AGENT: "IdentityAgent", Text, Used;
     PROXY_JUMP: "ProxyJump", Jumps, Used;
-    PROXY_COMMAND: "ProxyCommand", Rest, Refused(&["none"], "other programs are not started");
+    PROXY_COMMAND: "ProxyCommand", Rest, Used;
     SERVER_ALIVE_INTERVAL: "ServerAliveInterval", Time, Used;
     SERVER_ALIVE_COUNT_MAX: "ServerAliveCountMax", Number, Used;
     CONNECT_TIMEOUT: "ConnectTimeout", Time, Used;
@@ -138,12 +138,12 @@ keywords! {
     BIND_INTERFACE: "BindInterface", Text, Refused(&[], "the system chooses the interface");
     PROXY_USE_FDPASS: "ProxyUseFdpass", Flag, Refused(&["no"], "other programs are not started");
     PKCS11_PROVIDER: "PKCS11Provider", Text, Refused(&["none"], "no library is loaded for keys: load the key into an agent (`ssh-add -s`)");
-    SECURITY_KEY_PROVIDER: "SecurityKeyProvider", Text, Refused(&["internal"], "no library is loaded for keys: load the key into an agent (`ssh-add`)");
+    SECURITY_KEY_PROVIDER: "SecurityKeyProvider", Text, Noted;
     REQUIRED_RSA_SIZE: "RequiredRSASize", Number, Refused(&["1024"], "the size of RSA keys is not checked: leave them out with `HostKeyAlgorithms -rsa*,ssh-rsa`");
     CA_SIGNATURE_ALGORITHMS: "CASignatureAlgorithms", Algorithms, Noted;
     REFUSE_CONNECTION: "RefuseConnection", Rest, Refused(&[], "the configuration refuses this connection");
-    LOCAL_COMMAND: "LocalCommand", Rest, Noted;
-    PERMIT_LOCAL_COMMAND: "PermitLocalCommand", Flag, Refused(&["no"], "other programs are not started");
+    LOCAL_COMMAND: "LocalCommand", Rest, Used;
+    PERMIT_LOCAL_COMMAND: "PermitLocalCommand", Flag, Used;
     PERMIT_REMOTE_OPEN: "PermitRemoteOpen", List, Refused(&["any"], "what the server may open is not limited by name");
     WARN_WEAK_CRYPTO: "WarnWeakCrypto", Any, Noted;
 

@@ -161,12 +161,9 @@ fn refuse(values: &Values) -> Result<(), ConfigError> {
         };
         if !harmless.iter().any(|word| word.eq_ignore_ascii_case(&written)) {
             let error = ConfigError::new(place, format!("{} is not supported: {why}", keyword.name()));
-            let hint = if keyword == Keyword::PROXY_COMMAND {
-                "a jump host goes without it: `-o ProxyJump=USER@HOST`; take no file at all with `-F none`"
-            } else {
-                "set it otherwise for this host in a block before this one, or take another file: `-F FILE`, `-F none`"
-            };
-            return Err(error.hint(hint));
+            return Err(error.hint(
+                "set it otherwise for this host in a block before this one, or take another file: `-F FILE`, `-F none`",
+            ));
         }
     }
     Ok(())

@@ -120,6 +120,10 @@ pub struct HostConfig {
     pub host_key_alias: Option<String>,
     /// The command that is run where none is given.
     pub remote_command: Option<String>,
+    /// The program that stands in for a connection (`ProxyCommand`).
+    pub proxy_command: Option<String>,
+    /// The command to run here once signed in, where that is permitted (`LocalCommand`, `PermitLocalCommand`).
+    pub local_command: Option<String>,
 }
 
 impl HostConfig {
@@ -172,6 +176,17 @@ impl HostConfig {
             jumps: jumps.0.iter().map(|jump| expanded(jump, &values, &tokens)).collect::<Result<_, _>>()?,
             remote_command: one(&values, Keyword::REMOTE_COMMAND, |text| tokens.percent(text, expand::ALL))?
                 .filter(|command| !command.eq_ignore_ascii_case("none")),
+            proxy_command: one(&values, Keyword::PROXY_COMMAND, |text| {
+                command(text, expand::PROXY, &tokens)
+            })?
+            .flatten(),
+            local_command: match values.one(Keyword::PERMIT_LOCAL_COMMAND) {
+                Some((_, Value::Word("yes"))) => {
+                    one(&values, Keyword::LOCAL_COMMAND, |text| command(text, expand::ALL, &tokens))?
+                        .flatten()
+                }
+                _ => None,
+            },
             host_key_alias: alias.clone(),
             user: user.clone(),
             host: host.clone(),
@@ -378,6 +393,14 @@ fn one<T>(
         }
         _ => Ok(None),
     }
+}
+
+/// A command of this machine's shell; `none` is none.
+fn command(text: &str, allowed: &str, tokens: &Tokens<'_>) -> Result<Option<String>, String> {
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(None);
+    }
+    tokens.command(text, allowed).map(Some)
 }
 
 /// The paths of a keyword whose lines add up; `none` is none.

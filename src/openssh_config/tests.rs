@@ -113,7 +113,7 @@ fn errors_have_their_place() {
         ("Include self", "self:1: files include each other more than 16 deep"),
         ("Userr x", "config:1: there is no keyword `Userr`"),
         ("User a\0b", "config:1: not text: there is a zero byte"),
-        ("ProxyCommand nc %h %p", "config:1: ProxyCommand is not supported: other programs are not started"),
+        ("ProxyCommand nc %h %u", "config:1: `%u` means nothing in `nc %h %u`"),
     ] {
         assert_eq!(error(text), right);
     }

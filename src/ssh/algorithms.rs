@@ -71,7 +71,23 @@ impl Algorithms {
         Offered { supported: [default.clone(), MORE_MACS.map(mac_name).into()].concat(), default }
     }
 
-    /// Host keys, and as well signatures of users' keys.
+    /// Signatures of users' keys, and of keys with a certificate, which count apart.
+    #[must_use]
+    pub fn signatures() -> Offered {
+        let certificates = [
+            "ssh-ed25519-cert-v01@openssh.com",
+            "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+            "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+            "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+            "rsa-sha2-512-cert-v01@openssh.com",
+            "rsa-sha2-256-cert-v01@openssh.com",
+        ];
+        let Offered { default, supported } = Self::keys();
+        let with = |keys: Vec<&'static str>| [&certificates[..], &keys].concat();
+        Offered { default: with(default), supported: with(supported) }
+    }
+
+    /// Host keys.
     #[must_use]
     pub fn keys() -> Offered {
         let all = [

@@ -24,9 +24,10 @@ use super::{
     transport::{Cutter, Listening, Wire},
 };
 use crate::{
+    clean::clean_line,
     event::{Failure, Stage},
     natmap::{Endpoint, HostKeyAlias},
-    net::{connect, resolve::Resolver},
+    net::{connect, proxy_command::ProxyCommand, resolve::Resolver},
 };
 
 /// The window for shells and commands: 20 MB/s at a round trip of 100 ms, and little memory.
@@ -190,6 +191,13 @@ impl Client {
         progress: &Progress,
     ) -> Result<(Wire, Option<Arc<Session>>), Failure> {
         let endpoint = &destination.endpoint;
+        if let (Some(proxy), None) = (&destination.proxy, &destination.via) {
+            progress.reach(Stage::Connect);
+            let program = ProxyCommand::start(&proxy.shell, &proxy.command)
+                .map_err(|e| stage::local_trouble(&e).with_hint("ProxyCommand is started by $SHELL"))?;
+            tracing::debug!(%endpoint, command = %clean_line(&proxy.command), "program started");
+            return Ok((Wire::Program(program), None));
+        }
         let Some(hop) = &destination.via else {
             progress.reach(Stage::Resolve);
             let addresses = self

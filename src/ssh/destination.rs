@@ -13,6 +13,9 @@ pub struct Destination {
     /// The server whose session carries this one; `None`: it is dialled from here. That server may stand
     /// behind another one in turn.
     pub via: Option<Arc<Destination>>,
+    /// A program that is the connection in place of one that is dialled (`ProxyCommand`); not used behind a server
+    /// that carries this one.
+    pub proxy: Option<Proxy>,
     /// The name that its host key is filed under, where that is not the endpoint's own: an instance has one key,
     /// whichever way it is reached.
     pub known_as: Option<HostKeyAlias>,
@@ -22,7 +25,7 @@ impl Destination {
     /// One that is dialled from here.
     #[must_use]
     pub fn direct(endpoint: Endpoint, login: Arc<Login>) -> Self {
-        Self { endpoint, login, via: None, known_as: None }
+        Self { endpoint, login, via: None, proxy: None, known_as: None }
     }
 
     /// The same as one that shares no session on the way with this one: what holds up the one must not hold up
@@ -38,4 +41,13 @@ impl Destination {
         let given = self.login.options.host_key_alias.as_deref().map(HostKeyAlias::given);
         given.or_else(|| self.known_as.clone()).unwrap_or_else(|| self.endpoint.host_key_alias())
     }
+}
+
+/// A program that stands in for a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// The shell that starts it.
+    pub shell: String,
+    /// Its command, with all tokens put in.
+    pub command: String,
 }

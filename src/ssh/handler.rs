@@ -85,9 +85,9 @@ pub(super) struct Banners {
 }
 
 impl Banners {
-    /// sshd sends one, PAM modules a few more; a text of the law is some KiB.
+    /// sshd sends one, PAM modules a few more; a text of the law is some KiB, and OpenSSH's longest packet has 256.
     const MOST_MESSAGES: usize = 64;
-    const MOST_BYTES: usize = 64 << 10;
+    const MOST_BYTES: usize = 256 << 10;
 
     /// False once it is too much for any honest server.
     fn take(&mut self, text: &str) -> bool {
@@ -170,7 +170,7 @@ impl Handler for Watch {
         }
         let text = clean(banner.trim_end().as_bytes());
         if !text.is_empty() {
-            self.shared.person.note(text);
+            self.shared.person.banner(&text);
         }
         Ok(())
     }
@@ -334,6 +334,6 @@ mod tests {
     fn banners_come_to_an_end() {
         let mut banners = Banners::default();
         assert!((0..64).all(|_| banners.take("welcome")) && !banners.take("welcome"));
-        assert!(!Banners::default().take(&"x".repeat(70_000)));
+        assert!(!Banners::default().take(&"x".repeat(270_000)));
     }
 }

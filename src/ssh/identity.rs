@@ -60,9 +60,9 @@ const PUBLIC_ONLY: &str =
 /// Why only the agent can sign with a security key: it takes the program that talks to the key.
 const SECURITY_KEY: &str = "a security key signs through the agent: `ssh-add` it";
 
-/// Endings of certificates that lie beside their keys: OpenSSH's, and what `az ssh` makes of the name of a
+/// Endings of certificates that lie beside their keys: OpenSSH's (which takes one in the public half's place too), and what `az ssh` makes of the name of a
 /// public key (`id_rsa.pub` becomes `id_rsa.pub-aadcert.pub`).
-const CERTIFICATES: [&str; 3] = ["-cert.pub", ".pub-aadcert.pub", "-aadcert.pub"];
+const CERTIFICATES: [&str; 4] = ["-cert.pub", ".pub", ".pub-aadcert.pub", "-aadcert.pub"];
 
 impl Identity {
     /// Reads a key file. Where there is only its public half (the file itself, or one beside it that ends in

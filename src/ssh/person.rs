@@ -98,9 +98,19 @@ impl Person {
     /// Tells something, once per run.
     pub(super) fn note(&self, text: impl Into<String>) {
         let text = text.into();
-        let new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone());
-        if new {
+        if self.is_new(&text) {
             self.prompt.note(&text);
         }
+    }
+
+    /// Shows a server's banner, once per run.
+    pub(super) fn banner(&self, text: &str) {
+        if self.is_new(text) {
+            self.prompt.banner(text);
+        }
+    }
+
+    fn is_new(&self, text: &str) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned())
     }
 }

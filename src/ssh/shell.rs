@@ -42,10 +42,21 @@ pub struct ShellRequest {
     pub pty: Option<PtyRequest>,
     /// Environment to set. Servers take what they please of it (sshd: `AcceptEnv`) and don't say.
     pub env: Vec<(String, String)>,
-    /// Shell text to run; `None` for the login shell.
-    pub command: Option<String>,
+    /// What to start.
+    pub start: Start,
     /// The character that begins escapes; `None` for no escapes.
     pub escape: Option<u8>,
+}
+
+/// What is started on the instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// The login shell.
+    Shell,
+    /// Shell text.
+    Command(String),
+    /// A service of the server's, by its name (RFC 4254 section 6.5).
+    Subsystem(String),
 }
 
 /// A pseudo-terminal like the user's.
@@ -206,9 +217,10 @@ async fn start(channel: &Channel<Msg>, request: &ShellRequest) -> Result<(), rus
     for (name, value) in &request.env {
         channel.set_env(false, name, value).await?;
     }
-    match &request.command {
-        Some(command) => channel.exec(true, command.as_bytes()).await,
-        None => channel.request_shell(true).await,
+    match &request.start {
+        Start::Shell => channel.request_shell(true).await,
+        Start::Command(command) => channel.exec(true, command.as_bytes()).await,
+        Start::Subsystem(name) => channel.request_subsystem(true, name).await,
     }
 }
 
@@ -313,7 +325,11 @@ const HELP: &str = "~?\r\n\
     Escapes are seen only at the beginning of a line.\r\n";
 
 fn title(request: &ShellRequest) -> String {
-    let what = if request.command.is_some() { "command" } else { "shell" };
+    let what = match request.start {
+        Start::Shell => "shell",
+        Start::Command(_) => "command",
+        Start::Subsystem(_) => "subsystem",
+    };
     match &request.pty {
         Some(pty) => format!("{what} on a {} terminal", pty.term),
         None => what.into(),

@@ -18,6 +18,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::greeting;
+use crate::net::proxy_command::ProxyCommand;
 
 /// The first bytes that a server sent. russh throws text away that is no identification line.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +43,8 @@ pub(super) enum Wire {
     Tcp(TcpStream),
     /// A way through the session of another server.
     Tunnel(ChannelStream<Msg>),
+    /// A program that the user's configuration names. It ends with its stream.
+    Program(ProxyCommand),
 }
 
 /// A stream that keeps the first bytes it reads, and has come to its end when it is cut.
@@ -64,6 +67,7 @@ macro_rules! on {
         match &mut $wire {
             Wire::Tcp(stream) => Pin::new(stream).$call($($arg),*),
             Wire::Tunnel(stream) => Pin::new(stream).$call($($arg),*),
+            Wire::Program(stream) => Pin::new(stream).$call($($arg),*),
         }
     };
 }
@@ -114,7 +118,7 @@ impl Cutter {
     pub(super) fn new(wire: &Wire) -> io::Result<Self> {
         let socket = match wire {
             Wire::Tcp(stream) => Some(SockRef::from(stream).try_clone()?),
-            Wire::Tunnel(_) => None,
+            Wire::Tunnel(_) | Wire::Program(_) => None,
         };
         Ok(Self { socket, token: CancellationToken::new() })
     }

@@ -154,11 +154,11 @@ pub(super) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Wish, A
             break;
         }
         let Some(word) = reader.words.pop_front() else { break };
-        host = Some(
-            word.into_string().map_err(|word| ArgumentError::NoHostName(word.to_string_lossy().into()))?,
-        );
+        let word =
+            word.into_string().map_err(|word| ArgumentError::NoHostName(word.to_string_lossy().into()))?;
+        host = Some(reader.host(&word)?);
     }
-    reader.finish(&host.ok_or(ArgumentError::NoHost)?).map(|arguments| Wish::Session(Box::new(arguments)))
+    Ok(Wish::Session(Box::new(reader.finish(host.ok_or(ArgumentError::NoHost)?))))
 }
 
 #[derive(Default)]
@@ -248,18 +248,27 @@ impl Reader {
         Ok(None)
     }
 
-    fn finish(mut self, host: &str) -> Result<Arguments, ArgumentError> {
-        let mut set = |name, value: String| self.settings.push(Setting::Letter(name, value));
-        match self.terminals {
-            0 => {}
-            1 => set("RequestTTY", "yes".into()),
-            _ => set("RequestTTY", "force".into()),
-        }
+    /// The host's name. A user and a port beside it count from here on: what stands before it comes first.
+    fn host(&mut self, host: &str) -> Result<String, ArgumentError> {
         let Address { user, host, port } = Address::parse(host)?;
-        // They stand nearest to the host and yet behind the letters, as in ssh(1): -p and -l count.
+        let mut set = |name, value| self.settings.push(Setting::Letter(name, value));
         user.into_iter().for_each(|user| set("User", user));
         port.into_iter().for_each(|port| set("Port", port));
-        Ok(Arguments {
+        Ok(host)
+    }
+
+    fn finish(mut self, host: String) -> Arguments {
+        let mut set = |name, value: &str| self.settings.push(Setting::Letter(name, value.into()));
+        match self.terminals {
+            0 => {}
+            1 => set("RequestTTY", "yes"),
+            _ => set("RequestTTY", "force"),
+        }
+        if self.stdio_forward.is_some() {
+            set("ExitOnForwardFailure", "yes");
+            set("ClearAllForwardings", "yes");
+        }
+        Arguments {
             host,
             command: self.words.into(),
             settings: self.settings,
@@ -268,7 +277,7 @@ impl Reader {
             stdio_forward: self.stdio_forward,
             action: if self.prints { Action::PrintOptions } else { Action::Connect },
             verbosity: self.verbosity,
-        })
+        }
     }
 }
 
@@ -349,9 +358,9 @@ mod tests {
                 "IdentityFile key",
                 "Foo=bar",
                 "ForwardAgent yes",
+                "User me",
                 "SessionType none",
-                "User you",
-                "User me"
+                "User you"
             ]
         );
     }

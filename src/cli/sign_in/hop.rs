@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Logins, plan::Whose};
+use super::{Logins, plan::Whose, proxy};
 use crate::{
     cli::error::{Error, Kind},
     natmap::Endpoint,
@@ -76,7 +76,8 @@ impl<'a> Hops<'a> {
         let user = config.user.clone().unwrap_or_else(|| self.local.user.to_owned());
         let login = logins.login(&config, user, Whose::Hop, None).await?;
         let endpoint = Endpoint { instance: None, name: None, vm_id: None, host, port };
-        Ok(Destination { via, ..Destination::direct(endpoint, login) })
+        let proxy = proxy(logins.planner.context, &config);
+        Ok(Destination { via, proxy, ..Destination::direct(endpoint, login) })
     }
 
     fn lookup(&self, jump: &Jump) -> Result<crate::openssh_config::HostConfig, Error> {

@@ -53,8 +53,19 @@ pub(super) struct Planner<'a> {
     pub(super) scale_set: Option<String>,
     /// The files where nothing is configured.
     pub(super) known_hosts: KnownHostsFiles,
+    /// Where new keys are filed.
+    pub(super) filing: Filing,
     /// What is worth a word, once.
     pub(super) notes: Vec<String>,
+}
+
+/// Where new host keys are filed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filing {
+    /// In vmssh's own file, or the one that was named.
+    Own,
+    /// As ssh(1) does: in the first of the user's files (`UserKnownHostsFile`).
+    AsSsh,
 }
 
 /// Whose options apply.
@@ -171,12 +182,19 @@ impl Planner<'_> {
             return self.known_hosts.clone();
         }
         let paths = |list: &Vec<String>| list.iter().map(PathBuf::from).collect::<Vec<_>>();
-        let user = config.user_known_hosts.as_ref().map_or_else(|| also.clone(), paths);
+        let mut user = config.user_known_hosts.as_ref().map_or_else(|| also.clone(), paths);
+        let own = match self.filing {
+            Filing::Own => own.clone(),
+            Filing::AsSsh => user.first().cloned().unwrap_or_else(|| "/dev/null".into()),
+        };
+        if self.filing == Filing::AsSsh {
+            user = user.split_off(user.len().min(1));
+        }
         let system = config.global_known_hosts.as_ref();
         let system = system.map_or_else(|| SYSTEM_KNOWN_HOSTS.map(PathBuf::from).into(), paths);
         // `/dev/null` is how ssh is told to know none.
-        let is_file = |path: &PathBuf| path.as_os_str() != "/dev/null" && path != own;
-        KnownHostsFiles { own: own.clone(), also: user.into_iter().chain(system).filter(is_file).collect() }
+        let is_file = |path: &PathBuf| path.as_os_str() != "/dev/null" && *path != own;
+        KnownHostsFiles { also: user.into_iter().chain(system).filter(is_file).collect(), own }
     }
 
     fn algorithms(&mut self, config: &HostConfig) -> Result<Algorithms, Error> {
@@ -204,7 +222,7 @@ impl Planner<'_> {
             ciphers: list(Keyword::CIPHERS, Algorithms::ciphers)?,
             macs: list(Keyword::MACS, Algorithms::macs)?,
             host_keys: list(Keyword::HOST_KEY_ALGORITHMS, Algorithms::keys)?,
-            signatures: list(Keyword::PUBKEY_ACCEPTED_ALGORITHMS, Algorithms::keys)?,
+            signatures: list(Keyword::PUBKEY_ACCEPTED_ALGORITHMS, Algorithms::signatures)?,
         })
     }
 
@@ -310,7 +328,7 @@ impl Plan {
             ("Ciphers", names(ciphers, Algorithms::ciphers())),
             ("MACs", names(macs, Algorithms::macs())),
             ("HostKeyAlgorithms", names(host_keys, Algorithms::keys())),
-            ("PubkeyAcceptedAlgorithms", names(signatures, Algorithms::keys())),
+            ("PubkeyAcceptedAlgorithms", names(signatures, Algorithms::signatures())),
         ];
         let keys = self.identity_files.iter().chain(&self.default_keys);
         lines.extend(keys.map(|key| ("IdentityFile", key.display().to_string())));

@@ -207,7 +207,7 @@ async fn rest(receiver: &mut mpsc::Receiver<Bytes>) -> Vec<u8> {
 }
 
 fn command(text: &str) -> ShellRequest {
-    ShellRequest { pty: None, env: Vec::new(), command: Some(text.into()), escape: None }
+    ShellRequest { pty: None, env: Vec::new(), start: Start::Command(text.into()), escape: None }
 }
 
 fn shell() -> ShellRequest {
@@ -215,7 +215,7 @@ fn shell() -> ShellRequest {
     ShellRequest {
         pty: Some(PtyRequest { term: "xterm".into(), size, modes: Modes::default() }),
         env: vec![("LANG".into(), "C.UTF-8".into())],
-        command: None,
+        start: Start::Shell,
         escape: Some(b'~'),
     }
 }
