@@ -28,6 +28,7 @@ mod person;
 pub mod pty;
 mod questions;
 mod reports;
+mod rsa_size;
 mod scan;
 mod session;
 pub mod sftp;

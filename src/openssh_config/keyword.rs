@@ -139,7 +139,7 @@ keywords! {
     PROXY_USE_FDPASS: "ProxyUseFdpass", Flag, Refused(&["no"], "other programs are not started");
     PKCS11_PROVIDER: "PKCS11Provider", Text, Refused(&["none"], "no library is loaded for keys: load the key into an agent (`ssh-add -s`)");
     SECURITY_KEY_PROVIDER: "SecurityKeyProvider", Text, Noted;
-    REQUIRED_RSA_SIZE: "RequiredRSASize", Number, Refused(&["1024"], "the size of RSA keys is not checked: leave them out with `HostKeyAlgorithms -rsa*,ssh-rsa`");
+    REQUIRED_RSA_SIZE: "RequiredRSASize", Number, Used;
     CA_SIGNATURE_ALGORITHMS: "CASignatureAlgorithms", Algorithms, Noted;
     REFUSE_CONNECTION: "RefuseConnection", Rest, Refused(&[], "the configuration refuses this connection");
     LOCAL_COMMAND: "LocalCommand", Rest, Used;
@@ -174,7 +174,7 @@ keywords! {
     GSSAPI_RENEWAL_FORCES_REKEY: "GSSAPIRenewalForcesRekey", Flag, Noted;
     GSSAPI_SERVER_IDENTITY: "GSSAPIServerIdentity", Text, Noted;
     GSSAPI_TRUST_DNS: "GSSAPITrustDns", Flag, Noted;
-    HASH_KNOWN_HOSTS: "HashKnownHosts", Flag, Noted;
+    HASH_KNOWN_HOSTS: "HashKnownHosts", Flag, Used;
     HOSTBASED_ACCEPTED_ALGORITHMS: "HostbasedAcceptedAlgorithms", Algorithms, Noted;
     HOSTBASED_AUTHENTICATION: "HostbasedAuthentication", Flag, Noted;
     IPQOS: "IPQoS", Any, Noted;

@@ -253,6 +253,12 @@ impl HostConfig {
         self.number(Keyword::NUMBER_OF_PASSWORD_PROMPTS)
     }
 
+    /// `RequiredRSASize`, in bits.
+    #[must_use]
+    pub fn required_rsa_size(&self) -> Option<u32> {
+        self.number(Keyword::REQUIRED_RSA_SIZE)
+    }
+
     /// `StrictHostKeyChecking`.
     #[must_use]
     pub fn host_key_checking(&self) -> Option<HostKeyChecking> {

@@ -234,6 +234,14 @@ pub(super) fn revoked_certificate(known: &KnownKey) -> Failure {
         .with_hint(format!("{} {} at {}", known.key_type, known.fingerprint, known.place()))
 }
 
+/// A server whose RSA key is shorter than the configuration allows.
+pub(super) fn too_short(why: &str) -> Failure {
+    Failure::new(Stage::HostKey, format!("the server's host key is not taken: {why}")).with_hint(
+        "ask for a key of another kind, where the server has one: `--ssh-option HostKeyAlgorithms=ssh-ed25519`, \
+         or make a longer one there: `ssh-keygen -t rsa -b 4096 -f /etc/ssh/ssh_host_rsa_key`",
+    )
+}
+
 /// Said where another machine answers at a port.
 pub(super) fn moved(before: &KnownKey, shown: &NewHostKey) -> Option<String> {
     let filed = before.filed.as_ref()?;

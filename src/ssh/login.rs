@@ -58,6 +58,8 @@ pub struct LoginOptions {
     pub host_key_alias: Option<String>,
     /// Algorithms to offer.
     pub algorithms: Algorithms,
+    /// Shorter RSA keys, the server's and the user's, are not taken (`RequiredRSASize`): bits.
+    pub least_rsa_bits: u32,
     /// Signs of life.
     pub keepalive: Keepalive,
     /// Most time from the name to the sign-in, without the time that a person takes to answer.
@@ -67,6 +69,9 @@ pub struct LoginOptions {
 impl LoginOptions {
     /// How often a password is asked for where nothing is said (ssh_config(5), NumberOfPasswordPrompts).
     pub const MOST_PASSWORDS: usize = TRIES;
+
+    /// The shortest RSA key that is ever taken (ssh_config(5), RequiredRSASize).
+    pub const LEAST_RSA_BITS: u32 = 1024;
 
     /// Signing in as this user with nothing but what is added to it, and new host keys asked about.
     #[must_use]
@@ -87,6 +92,7 @@ impl LoginOptions {
             scale_set: None,
             host_key_alias: None,
             algorithms: Algorithms::default(),
+            least_rsa_bits: Self::LEAST_RSA_BITS,
             keepalive: Keepalive::default(),
             connect_timeout: CONNECT_TIMEOUT,
         }

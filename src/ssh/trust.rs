@@ -11,6 +11,7 @@ use super::{
     host_key::{self, Filed, HostKeyStatus, NewHostKey, Verdict},
     known_hosts::{Filing, NewLine},
     login::Login,
+    rsa_size,
 };
 use crate::{
     event::{Failure, Stage},
@@ -23,6 +24,7 @@ impl Watch {
         let names = CertificateNames::of(&self.endpoint, self.login.options.host_key_alias.as_deref());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let plain = || PublicKey::new(certificate.public_key().clone(), "");
+        self.check_length(&plain())?;
         match self.login.known_hosts.certificate(&names, certificate, now) {
             CertificateStatus::Good => Ok(()),
             CertificateStatus::Revoked(known) => Err(host_key::revoked_certificate(&known)),
@@ -43,6 +45,7 @@ impl Watch {
 
     /// Checks a plain key; `flaw` is what is wrong with the certificate that it came in.
     pub(super) async fn check(&self, key: &PublicKey, flaw: Option<String>) -> Result<(), Failure> {
+        self.check_length(key)?;
         let options = &self.login.options;
         let status = self.login.known_hosts.status(&self.name, key.key_data());
         if status == HostKeyStatus::Known {
@@ -57,6 +60,14 @@ impl Watch {
             Verdict::Refuse(failure) => Err(failure),
             Verdict::TrustAndFile(shown) => self.file(key, status, shown).await,
             Verdict::Ask(question) => self.ask(key, status, question).await,
+        }
+    }
+
+    /// Also a key that is on file, as in ssh: it may have been filed before the rule was made.
+    fn check_length(&self, key: &PublicKey) -> Result<(), Failure> {
+        match rsa_size::too_short(key.key_data(), self.login.options.least_rsa_bits) {
+            None => Ok(()),
+            Some(why) => Err(host_key::too_short(&why)),
         }
     }
 

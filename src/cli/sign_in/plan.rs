@@ -16,8 +16,9 @@ use crate::{
     },
 };
 
-/// The default keys, in OpenSSH's order of strength (ssh(1), IdentityFile).
-const DEFAULT_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
+/// The default keys, in OpenSSH's order of strength (ssh(1), IdentityFile). Those of security keys, which
+/// only an agent can use here, count where `IdentitiesOnly` asks for keys of files.
+const DEFAULT_KEYS: [&str; 5] = ["id_ed25519", "id_ecdsa", "id_rsa", "id_ecdsa_sk", "id_ed25519_sk"];
 
 /// The system's files of known host keys (ssh_config(5), GlobalKnownHostsFile).
 const SYSTEM_KNOWN_HOSTS: [&str; 2] = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
@@ -38,6 +39,7 @@ pub(super) struct Plan {
     known_hosts: KnownHostsFiles,
     host_key_alias: Option<String>,
     algorithms: Algorithms,
+    least_rsa_bits: u32,
     keepalive: Keepalive,
     connect_timeout: Duration,
     name_hashing: NameHashing,
@@ -108,6 +110,8 @@ impl Planner<'_> {
             known_hosts: self.known_hosts(config),
             host_key_alias: config.host_key_alias.clone(),
             algorithms: self.algorithms(config)?,
+            // As in ssh, less than what is ever taken asks for nothing.
+            least_rsa_bits: config.required_rsa_size().unwrap_or_default().max(LoginOptions::LEAST_RSA_BITS),
             keepalive: self.keepalive(config, idle),
             connect_timeout: self
                 .args
@@ -291,6 +295,7 @@ impl Plan {
             host_keys: self.host_keys,
             host_key_alias: self.host_key_alias.clone(),
             algorithms: self.algorithms.clone(),
+            least_rsa_bits: self.least_rsa_bits,
             keepalive: self.keepalive,
             connect_timeout: self.connect_timeout,
             name_hashing: self.name_hashing,
@@ -312,6 +317,7 @@ impl Plan {
             ("ConnectTimeout", self.connect_timeout.as_secs().to_string()),
             ("ServerAliveInterval", self.keepalive.interval.map_or(0, |i| i.as_secs()).to_string()),
             ("ServerAliveCountMax", self.keepalive.most_unanswered.to_string()),
+            ("RequiredRSASize", self.least_rsa_bits.to_string()),
             ("IdentitiesOnly", if self.agent_keys == AgentKeys::Named { "yes" } else { "no" }.into()),
             ("IdentityAgent", self.agent_socket.as_ref().map_or("none".into(), |s| s.display().to_string())),
             ("UserKnownHostsFile", files.join(" ")),

@@ -11,6 +11,7 @@ use crate::ssh::{
     AgentKeys, Login,
     greeting::quote,
     identity::{CertificateFile, Identity},
+    rsa_size,
 };
 
 /// A key that is offered, and who signs with it.
@@ -62,6 +63,7 @@ pub(super) fn offers(login: &Login, agent: &[AgentIdentity], now: Duration) -> O
         kit.files(identity, &mut found);
     }
 
+    leave_out_short(&mut found, login.options.least_rsa_bits);
     let mut seen: Vec<Proof> = Vec::new();
     found.offers.retain(|offer| {
         let again = seen.iter().any(|proof| same(proof, &offer.proof));
@@ -69,6 +71,16 @@ pub(super) fn offers(login: &Login, agent: &[AgentIdentity], now: Duration) -> O
         !again
     });
     found
+}
+
+/// Takes RSA keys out that are shorter than the user wants any to be.
+fn leave_out_short(found: &mut Offers, least_bits: u32) {
+    let Offers { offers, left_out } = found;
+    offers.retain(|offer| {
+        let why = key_of(&offer.proof).and_then(|key| rsa_size::too_short(key, least_bits));
+        left_out.extend(why.iter().map(|why| format!("{} ({why})", offer.label)));
+        why.is_none()
+    });
 }
 
 /// What keys there are.
