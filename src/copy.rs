@@ -2,6 +2,7 @@
 //! a remote are let in. Rules only; `tree` and `ssh` do the work.
 
 pub mod name;
+pub mod pace;
 pub mod place;
 pub mod request;
 

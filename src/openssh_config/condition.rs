@@ -1,5 +1,7 @@
 //! `Host` and `Match`: when a block is in force.
 
+use std::borrow::Cow;
+
 use super::lex;
 use crate::pattern;
 
@@ -36,9 +38,9 @@ pub(super) enum Test {
 /// Whom a block is compared with.
 pub(super) struct Subject<'a> {
     /// The names as they were typed or are known: a block for one of them is in force.
-    pub(super) originals: &'a [&'a str],
+    pub(super) originals: &'a [Cow<'a, str>],
     /// The same after `HostName`.
-    pub(super) hosts: &'a [&'a str],
+    pub(super) hosts: &'a [Cow<'a, str>],
     pub(super) user: &'a str,
     pub(super) local_user: &'a str,
     pub(super) tag: &'a str,
@@ -60,7 +62,7 @@ impl Condition {
             Self::Host(patterns) => {
                 // In the last pass `HostName` has replaced what was typed.
                 let names = if subject.is_final { subject.hosts } else { subject.originals };
-                if host_block(patterns, names) { Verdict::Yes } else { Verdict::No }
+                if block(patterns.iter().map(String::as_str), names) { Verdict::Yes } else { Verdict::No }
             }
             Self::Match(criteria) => {
                 let mut open = None;
@@ -142,7 +144,7 @@ impl Condition {
 impl Test {
     /// `None` where it can't be told.
     fn holds(&self, subject: &Subject<'_>) -> Option<bool> {
-        let host = |list: &str, names: &[&str]| any_name(list, names);
+        let host = |list: &str, names: &[Cow<'_, str>]| block(list.split(','), names);
         Some(match self {
             Self::All => true,
             Self::Final { .. } => subject.is_final,
@@ -164,7 +166,7 @@ impl Test {
 }
 
 /// Patterns of a `Host` line: one must match, and none that is negated.
-fn host_block(patterns: &[String], names: &[&str]) -> bool {
+fn block<'a>(patterns: impl Iterator<Item = &'a str>, names: &[Cow<'_, str>]) -> bool {
     let is_there = |pattern: &str| names.iter().any(|name| pattern::matches(pattern, name));
     let mut found = false;
     for pattern in patterns {
@@ -175,12 +177,6 @@ fn host_block(patterns: &[String], names: &[&str]) -> bool {
         }
     }
     found
-}
-
-/// The same for a list with commas.
-fn any_name(list: &str, names: &[&str]) -> bool {
-    let patterns: Vec<String> = list.split(',').map(str::to_owned).collect();
-    host_block(&patterns, names)
 }
 
 /// Whether a name is in a list of patterns (ssh_config(5), PATTERNS).

@@ -1,5 +1,7 @@
 //! What a configuration says about one host.
 
+use std::borrow::Cow;
+
 use super::{
     condition::{Condition, Subject, Verdict, in_list},
     error::{ConfigError, Place},
@@ -68,9 +70,17 @@ struct Pass<'a> {
     is_final: bool,
 }
 
-impl Pass<'_> {
+/// What blocks are compared with.
+struct Names<'a> {
+    originals: Vec<Cow<'a, str>>,
+    hosts: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Pass<'a> {
     fn run(&mut self, lines: &[Line]) -> Result<(), ConfigError> {
         let mut active = true;
+        // What blocks are compared with stays the same from one to the next, until a line is in force.
+        let mut names = None;
         // Whether the lines that include the present file are in force, outermost first.
         let mut around = Vec::new();
         for line in lines {
@@ -81,7 +91,11 @@ impl Pass<'_> {
                 // In a file that is included where nothing is in force, nothing is.
                 Line::Block(..) if around.last() == Some(&false) => active = false,
                 Line::Block(place, condition) => {
-                    active = match self.verdict(place, condition)? {
+                    let names = match &mut names {
+                        Some(names) => names,
+                        none => none.insert(self.names(place)?),
+                    };
+                    active = match self.verdict(names, condition) {
                         Verdict::Yes => true,
                         Verdict::No => false,
                         Verdict::Depends(criterion) => return Err(untold(place, &criterion)),
@@ -90,30 +104,38 @@ impl Pass<'_> {
                 Line::Unknown(place, keyword) if !self.ignores(keyword) => {
                     return Err(unknown(place, keyword));
                 }
-                Line::Set(place, keyword, value) if active => self.set(place, *keyword, value),
+                Line::Set(place, keyword, value) if active => {
+                    self.set(place, *keyword, value);
+                    names = None;
+                }
                 Line::Set(..) | Line::Unknown(..) => {}
             }
         }
         Ok(())
     }
 
-    fn verdict(&self, place: &Place, condition: &Condition) -> Result<Verdict, ConfigError> {
+    fn names(&self, place: &Place) -> Result<Names<'a>, ConfigError> {
         let lookup = self.lookup;
         let name = self.values.text(Keyword::HOST_NAME).filter(|_| lookup.host_name == HostNameUse::Dial);
         let dialled = name.map(|name| host_name(name, lookup)).transpose();
         let dialled = dialled.map_err(|error| ConfigError::new(place, error))?;
-        let with_others = |host| std::iter::once(host).chain(lookup.other_names.iter().copied());
-        let originals: Vec<_> = with_others(lookup.host).collect();
-        let hosts: Vec<_> = with_others(dialled.as_deref().unwrap_or(lookup.host)).collect();
+        let others = || lookup.other_names.iter().map(|name| Cow::Borrowed(*name));
+        let with_others = |host| std::iter::once(host).chain(others()).collect();
+        let hosts = with_others(dialled.map_or(Cow::Borrowed(lookup.host), Cow::Owned));
+        Ok(Names { originals: with_others(Cow::Borrowed(lookup.host)), hosts })
+    }
+
+    fn verdict(&self, names: &Names<'_>, condition: &Condition) -> Verdict {
+        let lookup = self.lookup;
         let user = lookup.user.or_else(|| self.values.text(Keyword::USER)).unwrap_or(lookup.fallback_user);
-        Ok(condition.holds(&Subject {
-            originals: &originals,
-            hosts: &hosts,
+        condition.holds(&Subject {
+            originals: &names.originals,
+            hosts: &names.hosts,
             user,
             local_user: lookup.local.user,
             tag: lookup.tag.or_else(|| self.values.text(Keyword::TAG)).unwrap_or_default(),
             is_final: self.is_final,
-        }))
+        })
     }
 
     fn set(&mut self, place: &Place, keyword: Keyword, value: &Value) {

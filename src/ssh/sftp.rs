@@ -3,21 +3,26 @@
 //! The protocol is spoken here and not by a crate: the crates there are take names for UTF-8, and a file that
 //! is called otherwise could be neither read nor written.
 
+mod flow;
 mod link;
 mod trouble;
 mod wire;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::{
+    flow::Flow,
     link::Link,
     wire::{Attrs, Reply, Request},
 };
 use super::Session;
-use crate::{copy::Details, event::Failure};
+use crate::{
+    copy::{Details, pace::Pace},
+    event::Failure,
+};
 
 pub use trouble::SftpError;
 
@@ -35,6 +40,7 @@ const SILENCE: Duration = Duration::from_secs(90);
 pub struct Sftp {
     link: Link,
     piece: u32,
+    flow: Flow,
 }
 
 impl std::fmt::Debug for Sftp {
@@ -117,7 +123,8 @@ impl Session {
             piece = u32::try_from(told).unwrap_or(USUAL_PIECE).max(USUAL_PIECE);
         }
         // One piece has to fit whatever the budget is.
-        Ok(Sftp { link, piece: piece.min(budget.max(USUAL_PIECE)) })
+        let piece = piece.min(budget.max(USUAL_PIECE));
+        Ok(Sftp { link, piece, flow: Flow::new(Pace::new(piece, budget)) })
     }
 }
 
@@ -209,7 +216,7 @@ impl Sftp {
     }
 
     async fn read_once(&self, file: &RemoteFile, offset: u64, length: u32) -> Result<Bytes, SftpError> {
-        match self.link.ask(&Request::Read { handle: &file.0, offset, length }).await? {
+        match self.in_turn(&Request::Read { handle: &file.0, offset, length }, length).await? {
             Reply::Data(data) if data.len() > length as usize => {
                 Err(SftpError::confused("it sends more than was asked for"))
             }
@@ -226,8 +233,10 @@ impl Sftp {
     ///
     /// # Errors
     /// When it was not written.
-    pub async fn write(&self, file: &RemoteFile, offset: u64, data: &[u8]) -> Result<(), SftpError> {
-        self.done(&Request::Write { handle: &file.0, offset, data }).await
+    pub async fn write(&self, file: &RemoteFile, offset: u64, data: &Bytes) -> Result<(), SftpError> {
+        let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let request = Request::Write { handle: &file.0, offset, data };
+        Self::is_done(self.in_turn(&request, length).await?)
     }
 
     /// Changes a file that is open.
@@ -339,7 +348,20 @@ impl Sftp {
     }
 
     async fn done(&self, request: &Request<'_>) -> Result<(), SftpError> {
-        match self.link.ask(request).await? {
+        Self::is_done(self.link.ask(request).await?)
+    }
+
+    /// Asks for bytes of a file, or sends them, when that is not too much at once.
+    async fn in_turn(&self, request: &Request<'_>, bytes: u32) -> Result<Reply, SftpError> {
+        let turn = self.flow.turn(bytes).await;
+        let started = Instant::now();
+        let reply = self.link.ask(request).await?;
+        self.flow.answered(turn, started.elapsed(), self.link.fastest());
+        Ok(reply)
+    }
+
+    fn is_done(reply: Reply) -> Result<(), SftpError> {
+        match reply {
             Reply::Status { code: 0, .. } => Ok(()),
             Reply::Status { code, message } => Err(SftpError::status(code, &message)),
             _ => Err(unasked()),

@@ -47,17 +47,24 @@ pub(super) enum Wire {
     Program(ProxyCommand),
 }
 
+/// Bytes from a server that are acknowledged at once: its part of the handshake and what it says around the first
+/// channel are some thousand. sshd sends small messages with Nagle's algorithm, so that each waits for the
+/// acknowledgement of the one before, which the system would delay by 40 ms.
+const ACKNOWLEDGED: usize = 16 * 1024;
+
 /// A stream that keeps the first bytes it reads, and has come to its end when it is cut.
 pub(super) struct Listening {
     wire: Wire,
     first: FirstBytes,
     full: bool,
+    /// Bytes that have come, up to [`ACKNOWLEDGED`].
+    come: usize,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Listening {
     pub(super) fn new(wire: Wire, first: FirstBytes, cut: CancellationToken) -> Self {
-        Self { wire, first, full: false, cut: Box::pin(cut.cancelled_owned()) }
+        Self { wire, first, full: false, come: 0, cut: Box::pin(cut.cancelled_owned()) }
     }
 }
 
@@ -87,8 +94,23 @@ impl AsyncRead for Listening {
             let kept = self.first.keep(buf.filled().get(before..).unwrap_or_default());
             self.full = kept >= greeting::KEPT;
         }
+        if self.come < ACKNOWLEDGED {
+            self.come += buf.filled().len().saturating_sub(before);
+            acknowledge(&self.wire);
+        }
         Poll::Ready(result)
     }
+}
+
+/// Acknowledges what has come. Where that can't be done the connection works all the same.
+fn acknowledge(wire: &Wire) {
+    #[cfg(target_os = "linux")]
+    if let Wire::Tcp(stream) = wire {
+        // The system forgets it by itself.
+        let _ = SockRef::from(stream).set_tcp_quickack(true);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = wire;
 }
 
 impl AsyncWrite for Listening {

@@ -156,8 +156,8 @@ impl Handler {
 async fn drip(handle: Handle, channel: ChannelId) {
     // A packet of data that announces 200 KiB, a byte at a time.
     let start = [200u32 << 10, 0].map(u32::to_be_bytes).concat();
-    let mut bytes = start.into_iter().chain(std::iter::repeat(1));
-    while let Some(byte) = bytes.next() {
+    let bytes = start.into_iter().chain(std::iter::repeat(1));
+    for byte in bytes {
         if handle.data(channel, vec![byte]).await.is_err() {
             return;
         }

@@ -65,7 +65,7 @@ impl Plain<'_> {
         let env = |name: &str| config::variable(self.context, name);
         let here = Here::new(self.context, &env);
         let host = self.lookup(&self.config(&self.args.ssh_options)?, here.local())?;
-        let plan: Plan = self.planner().plan(&host, self.user(&host)?, Whose::Instance, None)?;
+        let plan: Plan = self.planner().plan(&host, self.user(&host)?, None)?;
         let lines = plan.lines();
         Ok((host, lines))
     }

@@ -15,8 +15,9 @@ use std::{
 /// wait for each other.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
-/// The wait before the next try for a lock, which nobody tells of.
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// The wait before the next try for a lock, which nobody tells of: at first what a line takes, then twice as long
+/// each time, up to 5 ms, as a rewrite of the file takes.
+const LOCK_PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_micros(50)..=Duration::from_millis(5);
 
 /// A line takes a hundred bytes, with RSA keys some hundreds: room for tens of thousands of servers,
 /// and `/dev/zero` ends.
@@ -154,10 +155,14 @@ fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 fn lock(file: &File, end: Instant) -> io::Result<()> {
+    let mut pause = *LOCK_PAUSE.start();
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                thread::sleep(pause);
+                pause = (pause * 2).min(*LOCK_PAUSE.end());
+            }
             Err(TryLockError::WouldBlock) => {
                 return Err(io::Error::new(ErrorKind::TimedOut, "another program holds its lock"));
             }

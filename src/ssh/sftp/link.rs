@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -26,6 +27,9 @@ use crate::{
     ssh::{Session, channel::REPLY_LIMIT},
 };
 
+/// A packet, and the bytes behind it that belong to it.
+type Packet = (Bytes, Option<Bytes>);
+
 /// Packets on their way to the connection; what is in them counts against the budget.
 const QUEUED: usize = 16;
 
@@ -35,6 +39,8 @@ struct State {
     waiting: Mutex<Waiting>,
     /// Counts what came from the server, to tell a slow one from a silent one.
     heard: AtomicU64,
+    /// Microseconds that the fastest answer took; 0 where there was none yet.
+    fastest: AtomicU64,
 }
 
 #[derive(Default)]
@@ -49,6 +55,14 @@ impl State {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn answered(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+        let fastest = self.fastest.load(Ordering::Relaxed);
+        if fastest == 0 || took < fastest {
+            self.fastest.store(took, Ordering::Relaxed);
+        }
+    }
+
     fn end(&self, failure: Failure) {
         let mut waiting = self.waiting();
         waiting.ended.get_or_insert(failure);
@@ -59,7 +73,7 @@ impl State {
 /// The two tasks end with it.
 pub(super) struct Link {
     state: Arc<State>,
-    packets: mpsc::Sender<Bytes>,
+    packets: mpsc::Sender<Packet>,
     next: AtomicU32,
     budget: Arc<Semaphore>,
     hello: Hello,
@@ -106,6 +120,11 @@ impl Link {
         self.can("posix-rename@openssh.com")
     }
 
+    /// What the fastest answer took until now: how long the path is.
+    pub(super) fn fastest(&self) -> Duration {
+        Duration::from_micros(self.state.fastest.load(Ordering::Relaxed))
+    }
+
     fn can(&self, extension: &str) -> bool {
         self.hello.extensions.iter().any(|e| e == extension)
     }
@@ -121,7 +140,8 @@ impl Link {
             }
             waiting.replies.insert(id, reply);
         }
-        let packet = wire::encode(id, request);
+        let packet = (wire::encode(id, request), wire::payload(request).cloned());
+        let started = Instant::now();
         let asking = async {
             // A closed queue is told by the answer that never comes.
             let _ = self.packets.send(packet).await;
@@ -131,7 +151,10 @@ impl Link {
         let mut heard = self.state.heard.load(Ordering::Relaxed);
         loop {
             tokio::select! {
-                answered = &mut asking => return answered.map_err(|_| self.ended()),
+                answered = &mut asking => {
+                    self.state.answered(started.elapsed());
+                    return answered.map_err(|_| self.ended());
+                }
                 () = sleep(SILENCE) => {
                     let now = self.state.heard.load(Ordering::Relaxed);
                     if now == heard {
@@ -236,10 +259,12 @@ async fn read(
     }
 }
 
-async fn write(writer: ChannelWriteHalf<Msg>, mut queue: mpsc::Receiver<Bytes>, state: Arc<State>) {
-    while let Some(packet) = queue.recv().await {
-        if writer.data_bytes(packet).await.is_err() {
-            return state.end(gone());
+async fn write(writer: ChannelWriteHalf<Msg>, mut queue: mpsc::Receiver<Packet>, state: Arc<State>) {
+    while let Some((packet, payload)) = queue.recv().await {
+        for bytes in std::iter::once(packet).chain(payload) {
+            if writer.data_bytes(bytes).await.is_err() {
+                return state.end(gone());
+            }
         }
     }
     let _ = writer.eof().await;

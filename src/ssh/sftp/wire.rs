@@ -47,7 +47,7 @@ pub(super) enum Request<'a> {
     Write {
         handle: &'a [u8],
         offset: u64,
-        data: &'a [u8],
+        data: &'a Bytes,
     },
     Lstat(&'a [u8]),
     Stat(&'a [u8]),
@@ -147,22 +147,27 @@ pub(super) fn hello() -> Bytes {
     out.freeze()
 }
 
-/// A request as a packet.
+/// A request as a packet, but for the bytes that are to be written: those follow as they are ([`payload`]).
 pub(super) fn encode(id: u32, request: &Request<'_>) -> Bytes {
     let mut out = BytesMut::new();
-    if let Request::Write { data, handle, .. } = request {
-        // Everything in one piece of memory, which goes to the connection as it is.
-        out.reserve(data.len() + handle.len() + 32);
-    }
     out.put_u32(0);
     out.put_u8(kind(request));
     out.put_u32(id);
     body(&mut out, request);
-    let length = u32::try_from(out.len().saturating_sub(LENGTH)).unwrap_or(u32::MAX);
+    let behind = payload(request).map_or(0, Bytes::len);
+    let length = u32::try_from(out.len().saturating_sub(LENGTH) + behind).unwrap_or(u32::MAX);
     if let Some(start) = out.get_mut(..LENGTH) {
         start.copy_from_slice(&length.to_be_bytes());
     }
     out.freeze()
+}
+
+/// What follows the packet: a copy of it would cost as much as its encryption.
+pub(super) fn payload<'a>(request: &Request<'a>) -> Option<&'a Bytes> {
+    match request {
+        Request::Write { data, .. } => Some(data),
+        _ => None,
+    }
 }
 
 fn kind(request: &Request<'_>) -> u8 {
@@ -208,7 +213,7 @@ fn body(out: &mut BytesMut, request: &Request<'_>) {
         Request::Write { handle, offset, data } => {
             put_text(out, handle);
             out.put_u64(*offset);
-            put_text(out, data);
+            out.put_u32(u32::try_from(data.len()).unwrap_or(u32::MAX));
         }
         Request::SetHandle { handle: text, attrs } | Request::SetPath { path: text, attrs } => {
             put_text(out, text);
