@@ -114,7 +114,6 @@ fn what_is_wrong_is_said_with_a_hint_and_the_right_status() {
             2,
             vec!["a session is on one instance", "0,2,10", "vmssh ssh TARGET 0"],
         ),
-        (vec!["ssh", &ports, "0"], 2, vec!["a shell needs a terminal", "-- COMMAND"]),
     ] {
         let ran = here.run(&arguments);
         assert_eq!(ran.status, status, "{arguments:?}\n{}", ran.stderr);
