@@ -280,6 +280,30 @@ fn a_block_says_user_key_and_what_to_do_about_host_keys() {
 }
 
 #[test]
+fn rsa_keys_are_as_long_as_was_asked_for() {
+    let keys = tempfile::tempdir().unwrap();
+    let host_key = keys.path().join("rsa");
+    run("ssh-keygen", &["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", host_key.to_str().unwrap()]);
+    let server = TestSshd::start(&[&format!("HostKey {}", host_key.display())]);
+    let target = server.endpoint().to_string();
+    let user_key = server.new_key("rsa", &["-t", "rsa", "-b", "2048"], "");
+    let by_ed25519 = "HostKeyAlgorithms ssh-ed25519";
+    let by_rsa = "HostKeyAlgorithms rsa-sha2-512";
+    for (size, host_keys, key, status, word) in [
+        (2048, by_rsa, user_key.clone(), 0, ""),
+        // To the very bit.
+        (2049, by_rsa, server.key(), 255, "the server's host key is not taken: an RSA key of 2048 bits"),
+        (2049, by_ed25519, server.key(), 0, ""),
+        (2049, by_ed25519, user_key, 255, "(an RSA key of 2048 bits is too short: RequiredRSASize is 2049)"),
+    ] {
+        let home =
+            Home::new(&format!("StrictHostKeyChecking accept-new\nRequiredRSASize {size}\n{host_keys}\n"));
+        let (found, _, err) = home.run(&["ssh", &target, "-i", key.to_str().unwrap(), "--", "true"]);
+        assert!(found == Some(status) && err.contains(word), "{size} {host_keys}: {found:?} {err}");
+    }
+}
+
+#[test]
 fn algorithms_are_the_ones_that_were_asked_for() {
     let server = TestSshd::start(&["Ciphers aes128-cbc"]);
     let home = Home::new("StrictHostKeyChecking accept-new\n");

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::Engine as _;
 use tempfile::TempDir;
 use vmssh::natmap::Endpoint;
 
@@ -98,6 +99,10 @@ impl TestSshd {
         let path = self.dir().join(name);
         let words = [kind, &["-N", phrase, "-f", path.to_str().unwrap()]].concat();
         keygen(&words);
+        while is_short(&path) {
+            fs::remove_file(&path).unwrap();
+            keygen(&words);
+        }
         let public = fs::read_to_string(path.with_extension("pub")).unwrap();
         let authorized = self.dir().join("authorized_keys");
         let keys = fs::read_to_string(&authorized).unwrap();
@@ -154,6 +159,24 @@ pub(crate) fn run(program: &str, words: &[&str]) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     text
+}
+
+/// Whether a key is the one of 256 ECDSA P-256 keys whose number is a byte shorter than its kind, which can't be
+/// read in OpenSSH's container (docs/ssh.md): another test has one of its own. Those behind a pass
+/// phrase are not looked into.
+fn is_short(key: &Path) -> bool {
+    let text = fs::read_to_string(key).unwrap();
+    if !text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") {
+        return false;
+    }
+    let base64: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).unwrap();
+    // Its point (PROTOCOL.key, RFC 5656 section 3.1) comes twice, and the number behind the second.
+    let point = b"nistp256\0\0\0\x41\x04";
+    let Some(start) = bytes.windows(point.len()).rposition(|there| there == point) else { return false };
+    let number = start + point.len() + 64;
+    let is_open = bytes.windows(4).any(|there| there == b"none");
+    is_open && bytes[number..number + 4] < [0, 0, 0, 32][..]
 }
 
 struct Files {
