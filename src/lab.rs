@@ -1,7 +1,7 @@
 //! The lab: a scale set on loopback, to try things on, to show them and to test against.
 //!
-//! A NAT frontend with one real port per instance, an SSH server per instance that runs commands
-//! in a scratch folder of its own, the documents that `az` would print about it, and faults to
+//! A NAT frontend with one real port per instance, an SSH server per instance that runs commands and takes
+//! files in a scratch folder of its own and leads to the private addresses of the others, the documents that `az` would print about it, and faults to
 //! switch on. What it shows must be what the real thing does. It is no isolation: commands run as
 //! the user that started the lab and see the whole machine.
 //!
@@ -19,15 +19,18 @@ mod home;
 mod host_key;
 mod instance;
 mod line;
+mod network;
 mod process;
 #[cfg(unix)]
 mod pty;
 mod server;
+#[cfg(unix)]
+mod sftp;
 mod socket;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use socket2::SockRef;
@@ -42,6 +45,7 @@ use frontend::Port;
 use home::{computer_name, home, name};
 use host_key::{HostKey, new_key};
 use instance::Instance;
+use network::{Network, private_address};
 use process::Processes;
 
 use crate::natmap::{Entry, InstanceId, NatMap, Rule, Via};
@@ -92,6 +96,8 @@ pub struct Lab {
 struct Running {
     end: CancellationToken,
     processes: Arc<Processes>,
+    /// All instances, those without an open port too: they know each other through this.
+    network: Option<Arc<Network>>,
     listeners: Vec<Arc<TcpListener>>,
     /// Ports that answer nothing or refuse.
     _dead_ports: Vec<Port>,
@@ -134,17 +140,25 @@ impl Lab {
 
         let accepted_key = Arc::new(key.public_key().key_data().clone());
         let mut running = Running::new();
-        for (number, ((port, fault), host_key)) in opened.into_iter().zip(faults).zip(host_keys).enumerate() {
-            let instance = Instance {
+        let network = Arc::new_cyclic(|network| {
+            let hosts = faults.into_iter().zip(host_keys).enumerate();
+            let instance = |(number, (fault, host_key)): (usize, (Option<Fault>, HostKey))| Instance {
+                number,
                 config: Arc::new(server::config(host_key.served)),
                 fault,
                 home: home(&folder, number),
                 accepted_key: Arc::clone(&accepted_key),
                 processes: Arc::clone(&running.processes),
                 end: running.end.clone(),
+                network: Weak::clone(network),
+                room: Instance::room(),
             };
+            Network::new(hosts.map(instance).map(Arc::new).collect())
+        });
+        for (instance, port) in network.instances().iter().zip(opened) {
             running.add(instance, port)?;
         }
+        running.network = Some(network);
         Ok(Self { map, vm_ids, consoles, public_key, azure, folder, running })
     }
 
@@ -243,18 +257,19 @@ impl Running {
         Self {
             end: CancellationToken::new(),
             processes: Arc::default(),
+            network: None,
             listeners: Vec::new(),
             _dead_ports: Vec::new(),
             accepting: JoinSet::new(),
         }
     }
 
-    fn add(&mut self, instance: Instance, port: Port) -> Result<(), LabError> {
+    fn add(&mut self, instance: &Arc<Instance>, port: Port) -> Result<(), LabError> {
         match port {
             Port::Open(listener) => {
                 let listener = Arc::new(TcpListener::from_std(listener).map_err(LabError::Ports)?);
                 self.listeners.push(Arc::clone(&listener));
-                self.accepting.spawn(server::accept(Arc::new(instance), listener));
+                self.accepting.spawn(server::accept(Arc::clone(instance), listener));
             }
             dead => self._dead_ports.push(dead),
         }
@@ -317,6 +332,7 @@ fn map(ports: &[u16]) -> Result<NatMap, LabError> {
     let mut map = NatMap::from_entries(entries);
     for (number, instance) in map.instances.iter_mut().enumerate() {
         instance.name = Some(name(number));
+        instance.private_addresses = vec![private_address(number).into()];
     }
     Ok(map)
 }

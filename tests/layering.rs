@@ -89,6 +89,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("std::process::Command", &["lab", "cli/askpass"]),
     ("tokio::process", &["lab", "net"]),
     ("pty_process", &["lab"]),
+    // Folders that no path leads out of.
+    ("cap_std", &["lab"]),
     // Files: documents, open descriptors, host keys and identities, the terminal, spooled output, the
     // lab's folder.
     ("std::fs", &["cli", "azure", "net", "ssh", "term", "tree", "report", "lab"]),

@@ -6,9 +6,9 @@ use thiserror::Error;
 /// same trouble with a machine far away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// SYNs get no answer, as behind a firewall that drops them.
+    /// SYNs to the frontend port get no answer, as behind a firewall that drops them. Siblings reach it.
     Drop,
-    /// The port answers with RST, as where no SSH server runs.
+    /// The port answers with RST, as where no SSH server runs; siblings find none either.
     Refuse,
     /// The connection is accepted at once, the identification line comes late.
     Slow,

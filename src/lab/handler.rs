@@ -1,4 +1,5 @@
-//! What a client can ask for on a connection: to sign in, and to run things on session channels.
+//! What a client can ask for on a connection: to sign in, to run commands and work on
+//! files in sessions, and to be led to another instance.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -50,6 +51,27 @@ enum SessionState {
         /// Tells the command's task that the client is gone.
         _gone: DropGuard,
     },
+    /// The instance's files are worked on, or were.
+    Files {
+        input: UnboundedSender<Input>,
+        /// Tells the task that the client is gone.
+        _gone: DropGuard,
+    },
+    /// Leads to another instance.
+    Leads {
+        input: UnboundedSender<Input>,
+        /// Tells the task that the client is gone.
+        _gone: DropGuard,
+    },
+}
+
+impl SessionState {
+    fn input(&self) -> Option<&UnboundedSender<Input>> {
+        match self {
+            Self::Open(_) => None,
+            Self::Runs { input, .. } | Self::Files { input, .. } | Self::Leads { input, .. } => Some(input),
+        }
+    }
 }
 
 impl Handler {
@@ -94,16 +116,40 @@ impl Handler {
         true
     }
 
-    fn send(&self, id: ChannelId, next: Input) {
-        let Some(SessionState::Runs { input, group, .. }) = self.sessions.get(&id) else { return };
+    /// Starts SFTP; false where it can't be.
+    #[cfg(unix)]
+    fn start_files(&mut self, id: ChannelId, handle: server::Handle) -> bool {
+        let Some(SessionState::Open(open)) = self.sessions.remove(&id) else { return false };
+        let (to_client, _) = *open;
+        let Ok(files) = super::sftp::Files::open(&self.instance.home.folder) else { return false };
+        let gone = self.instance.end.child_token();
+        let (input, from_client) = unbounded_channel();
+        let line = Line { to_client, handle, gate: Arc::clone(&self.gate), gone: gone.clone() };
+        tokio::spawn(super::sftp::serve(files, from_client, line));
+        self.sessions.insert(id, SessionState::Files { input, _gone: gone.drop_guard() });
+        true
+    }
+
+    fn send(&mut self, id: ChannelId, next: Input) {
+        let Some(state) = self.sessions.get(&id) else { return };
+        let Some(input) = state.input() else { return };
         let cost = next.cost();
-        if !self.gate.came(cost) {
-            // It takes input without end and its output is not taken: no buffer is big enough.
-            group.signal("KILL");
-        }
+        let fits = self.gate.came(cost);
         if input.send(next).is_err() {
             self.gate.went(cost);
         }
+        if !fits {
+            // It takes input without end and its output is not taken: no buffer is big enough.
+            match state {
+                SessionState::Runs { group, .. } => group.signal("KILL"),
+                _ => drop(self.sessions.remove(&id)),
+            }
+        }
+    }
+
+    /// A channel that this side closed first is not heard of again.
+    fn forget_ended(&mut self) {
+        self.sessions.retain(|_, state| state.input().is_none_or(|input| !input.is_closed()));
     }
 }
 
@@ -111,8 +157,7 @@ fn answer(session: &mut Session, id: ChannelId, granted: bool) -> Result<(), rus
     if granted { session.channel_success(id) } else { session.channel_failure(id) }
 }
 
-// What is not here is refused: russh's defaults for channels other than sessions and for
-// forwarding requests say no.
+// What is not here is refused: russh's defaults for other channels and for requests to listen say no.
 impl server::Handler for Handler {
     type Error = russh::Error;
 
@@ -139,10 +184,9 @@ impl server::Handler for Handler {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        // A channel that this side closed first is not heard of again.
-        self.sessions
-            .retain(|_, state| !matches!(state, SessionState::Runs { input, .. } if input.is_closed()));
-        if self.sessions.len() >= MAX_SESSIONS {
+        self.forget_ended();
+        let sessions = self.sessions.values().filter(|state| !matches!(state, SessionState::Leads { .. }));
+        if sessions.count() >= MAX_SESSIONS {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
@@ -152,6 +196,42 @@ impl server::Handler for Handler {
         let (_, write) = channel.split();
         self.sessions.insert(id, SessionState::Open(Box::new((write, Wishes::default()))));
         reply.accept().await;
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _from: &str,
+        _from_port: u32,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.forget_ended();
+        let Some(network) = self.instance.network.upgrade() else { return Ok(()) };
+        let (input, mut from_client) = unbounded_channel();
+        let gone = self.instance.end.child_token();
+        let id = channel.id();
+        let (_, to_client) = channel.split();
+        let gate = Arc::clone(&self.gate);
+        let line = Line { to_client, handle: session.handle(), gate, gone: gone.clone() };
+        let (number, host) = (self.instance.number, host.to_owned());
+        // Not here: the whole connection would wait for it.
+        tokio::spawn(async move {
+            match network.dial(number, &host, port).await {
+                Ok(tcp) => {
+                    reply.accept().await;
+                    line::carry(tcp, from_client, line).await;
+                }
+                Err(_) => {
+                    reply.reject(ChannelOpenFailure::ConnectFailed).await;
+                    line::discard(&mut from_client, &line.gate);
+                }
+            }
+        });
+        self.sessions.insert(id, SessionState::Leads { input, _gone: gone.drop_guard() });
         Ok(())
     }
 
@@ -224,10 +304,17 @@ impl server::Handler for Handler {
     async fn subsystem_request(
         &mut self,
         id: ChannelId,
-        _name: &str,
+        name: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        session.channel_failure(id)
+        #[cfg(unix)]
+        let started = name == "sftp" && self.start_files(id, session.handle());
+        #[cfg(not(unix))]
+        let started = {
+            let _ = name;
+            false
+        };
+        answer(session, id, started)
     }
 
     async fn x11_request(

@@ -1,4 +1,4 @@
-//! The way of a command's bytes: between a channel and a running command, both ways bounded.
+//! The way of bytes between a channel and a running command or another instance, both ways bounded.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use russh::{ChannelId, ChannelWriteHalf, Sig, server};
 use tokio::{
     io::AsyncReadExt as _,
+    net::TcpStream,
     sync::{Mutex, mpsc::UnboundedReceiver},
     time::{sleep, timeout},
 };
@@ -23,7 +24,7 @@ use crate::event::{Exit, TerminalSize};
 
 /// Output read at once, in bytes: the most that a packet carries with common clients (RFC 4253
 /// section 6.1), so none has to be split.
-const CHUNK: usize = 32 << 10;
+pub(super) const CHUNK: usize = 32 << 10;
 
 /// How long a command may put its affairs in order after a hang-up, before it is killed.
 const HANG_UP_GRACE: Duration = Duration::from_secs(1);
@@ -53,7 +54,7 @@ impl Input {
     }
 }
 
-/// The channel that a command runs on.
+/// The channel that a command runs on, or that leads to another instance.
 pub(super) struct Line {
     /// Where output goes.
     pub(super) to_client: ChannelWriteHalf<server::Msg>,
@@ -95,16 +96,35 @@ pub(super) async fn serve(started: Started, mut input: UnboundedReceiver<Input>,
             () = feed(stdin, &mut input, &line.gate) => None,
         }
     };
-    // Input that nobody will read.
-    input.close();
-    while let Ok(left) = input.try_recv() {
-        line.gate.went(left.cost());
-    }
+    discard(&mut input, &line.gate);
     match exit {
         // The only error is that the client has gone just now.
         Some(Ok(exit)) => drop(say_exit(&line, exit).await),
         Some(Err(_)) => drop(line.to_client.close().await),
         None => hang_up(leader).await,
+    }
+}
+
+/// Carries a connection to another instance until either side has had enough of it.
+pub(super) async fn carry(tcp: TcpStream, mut input: UnboundedReceiver<Input>, line: Line) {
+    let (from, to) = tcp.into_split();
+    let (turn, ended) = (Mutex::new(()), CancellationToken::new());
+    let output = Output { kind: None, from: Box::new(from) };
+    tokio::select! {
+        () = output.pass_on(&line, &turn, &ended) => {}
+        () = line.gone.cancelled() => {}
+        () = feed(Writer::Pipe(Box::new(to)), &mut input, &line.gate) => {}
+    }
+    discard(&mut input, &line.gate);
+    // The only error is that the client has gone just now.
+    drop(end(&line).await);
+}
+
+/// Throws away input that nobody will read.
+pub(super) fn discard(input: &mut UnboundedReceiver<Input>, gate: &Gate) {
+    input.close();
+    while let Ok(left) = input.try_recv() {
+        gate.went(left.cost());
     }
 }
 
@@ -135,7 +155,8 @@ impl Output {
     }
 }
 
-async fn send(kind: Option<u32>, chunk: Bytes, line: &Line) -> Result<(), russh::Error> {
+/// Sends output of at most [`CHUNK`] bytes, once the client's window has room for it.
+pub(super) async fn send(kind: Option<u32>, chunk: Bytes, line: &Line) -> Result<(), russh::Error> {
     let starves = line.to_client.writable_packet_size().await < chunk.len();
     let _starving = starves.then(|| line.gate.starve());
     match kind {
@@ -173,7 +194,8 @@ async fn feed(to: Writer, input: &mut UnboundedReceiver<Input>, gate: &Gate) {
     std::future::pending().await
 }
 
-async fn say_exit(line: &Line, exit: Exit) -> Result<(), russh::Error> {
+/// Says how what ran has ended, and ends the channel.
+pub(super) async fn say_exit(line: &Line, exit: Exit) -> Result<(), russh::Error> {
     let id: ChannelId = line.to_client.id();
     match exit {
         Exit::Status(status) => line.to_client.exit_status(status).await?,
@@ -184,6 +206,10 @@ async fn say_exit(line: &Line, exit: Exit) -> Result<(), russh::Error> {
             said.await.map_err(|()| russh::Error::SendError)?;
         }
     }
+    end(line).await
+}
+
+async fn end(line: &Line) -> Result<(), russh::Error> {
     line.to_client.eof().await?;
     line.to_client.close().await
 }

@@ -1,11 +1,11 @@
 //! The SSH server of one instance: its settings, its connections and their bounds.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use russh::{MethodKind, MethodSet, SshId, keys::PrivateKey, server};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Notify, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit},
     time::{MissedTickBehavior, interval, sleep},
 };
 
@@ -14,10 +14,6 @@ use super::{Fault, handler::Handler, instance::Instance, socket::Connection};
 /// How long a slow instance waits before it says anything: longer than a person's patience with a
 /// port that seems dead, shorter than usual connect limits of 10 s and more.
 const SLOW_BANNER: Duration = Duration::from_secs(5);
-
-/// Connections of one instance at a time; more are closed at once. Bounds the file handles that a
-/// client in a loop can take, and is far above what one client needs.
-const MAX_CONNECTIONS: usize = 64;
 
 /// Sign-in attempts on one connection: sshd's default (MaxAuthTries in sshd_config(5)).
 const MAX_AUTH_TRIES: usize = 6;
@@ -59,7 +55,6 @@ pub(super) fn config(host_key: PrivateKey) -> server::Config {
 
 /// Accepts connections until the lab ends.
 pub(super) async fn accept(instance: Arc<Instance>, listener: Arc<TcpListener>) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -67,12 +62,8 @@ pub(super) async fn accept(instance: Arc<Instance>, listener: Arc<TcpListener>) 
         };
         match accepted {
             Ok((tcp, _)) => {
-                if let Ok(place) = Arc::clone(&room).try_acquire_owned() {
-                    let instance = Arc::clone(&instance);
-                    tokio::spawn(async move {
-                        serve(instance, tcp).await;
-                        drop(place);
-                    });
+                if let (Some(place), Ok(ends)) = (instance.place(), ends(&tcp)) {
+                    tokio::spawn(serve(Arc::clone(&instance), tcp, ends, place));
                 }
             }
             Err(_) => sleep(ACCEPT_PAUSE).await,
@@ -80,20 +71,24 @@ pub(super) async fn accept(instance: Arc<Instance>, listener: Arc<TcpListener>) 
     }
 }
 
-/// Serves one connection. However this ends, the connection is closed.
-async fn serve(instance: Arc<Instance>, tcp: TcpStream) {
-    let addresses = [tcp.peer_addr(), tcp.local_addr()].map(|a| a.map(|a| (a.ip(), a.port())));
-    let [Ok((from, from_port)), Ok((to, to_port))] = addresses else { return };
+/// The ends of a connection, as sshd puts them into SSH_CONNECTION.
+fn ends(tcp: &TcpStream) -> io::Result<String> {
+    let (from, to) = (tcp.peer_addr()?, tcp.local_addr()?);
+    Ok(format!("{} {} {} {}", from.ip(), from.port(), to.ip(), to.port()))
+}
+
+/// Serves one connection, whose ends are as in [`ends`]. However this ends, the connection is closed.
+pub(super) async fn serve(
+    instance: Arc<Instance>,
+    tcp: TcpStream,
+    ends: String,
+    _place: OwnedSemaphorePermit,
+) {
     // Only a delay is lost where it can't be set.
     let _ = tcp.set_nodelay(true);
     let connection = Connection::new(tcp);
     let signed_in = Arc::new(Notify::new());
-    let handler = Handler::new(
-        Arc::clone(&instance),
-        connection.gate(),
-        Arc::clone(&signed_in),
-        format!("{from} {from_port} {to} {to_port}"),
-    );
+    let handler = Handler::new(Arc::clone(&instance), connection.gate(), Arc::clone(&signed_in), ends);
     let talk = talk(&instance, connection.clone(), handler);
     let watch = async {
         tokio::select! {

@@ -1,7 +1,5 @@
 //! The lab's virtual network and the cards in it.
 
-use std::net::Ipv4Addr;
-
 use serde_json::{Value, json};
 
 use super::{LOCATION, balancer, etag, guid, id, instance_id, pointer, pointers, security};
@@ -11,10 +9,6 @@ const CONFIGURATION: &str = "lab-ipcfg";
 
 /// Where private addresses are taken from: room for a thousand instances.
 const SUBNET: &str = "10.0.0.0/16";
-
-/// The first address of a subnet that Azure gives to a machine: it keeps the first four and the
-/// last (learn.microsoft.com, "Virtual Network FAQ").
-const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 4);
 
 pub(super) fn card_id(number: usize) -> String {
     format!("{}/networkInterfaces/{CARD}", instance_id(number))
@@ -57,8 +51,7 @@ pub(super) fn card_configuration() -> Value {
 }
 
 fn private_address(number: usize) -> String {
-    let offset = u32::try_from(number).unwrap_or_default();
-    Ipv4Addr::from_bits(FIRST_ADDRESS.to_bits().saturating_add(offset)).to_string()
+    crate::lab::network::private_address(number).to_string()
 }
 
 /// An instance's card.
