@@ -12,7 +12,6 @@
 
 #[path = "support/namespace.rs"]
 mod namespace;
-#[allow(dead_code, reason = "tests/nat.rs uses the rest")]
 #[path = "support/natnet.rs"]
 mod natnet;
 #[path = "support/sshd.rs"]

@@ -7,6 +7,8 @@
 //! There is no way out of it. Instances reach each other. The load balancer drops what no rule maps, as Azure's does, and leaves
 //! the client's address as it is.
 
+#![allow(dead_code, reason = "every test that includes this file uses a part of it")]
+
 use std::{fmt::Write as _, fs, net::Ipv4Addr, path::PathBuf, process::Command};
 
 use serde_json::json;
