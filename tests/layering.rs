@@ -87,7 +87,7 @@ const ONLY: &[(&str, &[&str])] = &[
     // Starting processes: nobody shells out but the lab, whose instances run commands, and where the user names a
     // program: in place of a connection, or to ask for passwords.
     ("std::process::Command", &["lab", "cli/askpass"]),
-    ("tokio::process", &["lab", "net"]),
+    ("tokio::process", &["lab", "net", "cli/session"]),
     ("pty_process", &["lab"]),
     // Folders that no path leads out of.
     ("cap_std", &["lab"]),

@@ -347,10 +347,10 @@ fn a_jump_host_is_looked_up_and_jumped_over() {
 
 #[test]
 fn what_is_unsafe_to_leave_out_is_refused() {
-    let home = Home::new("Host 192.0.2.*\nProxyCommand nc %h %p\n");
+    let home = Home::new("Host 192.0.2.*\nProxyUseFdpass yes\n");
     let go = ["ssh", "192.0.2.1:22", "--", "true"];
     let (status, _, err) = home.run(&go);
-    assert!(status == Some(2) && err.contains("config:2: ProxyCommand"), "{err}");
+    assert!(status == Some(2) && err.contains("config:2: ProxyUseFdpass"), "{err}");
     for (text, word) in [
         ("KnownHostsCommand /bin/true", "KnownHostsCommand"),
         ("RevokedHostKeys /x", "RevokedHostKeys"),
