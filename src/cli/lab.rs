@@ -75,6 +75,7 @@ fn write_use(out: &mut dyn Write, lab: &Lab) -> std::io::Result<()> {
     writeln!(out, "  vmssh probe @{info}")?;
     writeln!(out, "  vmssh ssh {user}@@{info} 0 -i {key} --known-hosts {known_hosts}")?;
     writeln!(out, "  vmssh exec {user}@@{info} -i {key} --known-hosts {known_hosts} -- hostname")?;
+    writeln!(out, "  vmssh cp {user}@@{info} FILE : -i {key} --known-hosts {known_hosts}")?;
     if let Some(first) = lab.map().entries.first() {
         writeln!(
             out,
