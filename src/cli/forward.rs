@@ -1,5 +1,7 @@
 //! The forwards of `vmssh ssh`: what was asked for, and what is said of them.
 
+mod configured;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use super::{
 use crate::{
     forward::{Forward, Place},
     net::descriptors,
+    openssh_config::{HostConfig, Keyword},
     ssh::{Client, Destination, ForwardPlan, Forwards, Gateway},
 };
 
@@ -48,17 +51,18 @@ pub(super) struct ForwardArgs {
 }
 
 impl ForwardArgs {
-    /// What there is to forward, if anything is.
-    pub(super) fn wanted(&self) -> Option<Wanted> {
-        let all = self.local.iter().chain(&self.remote).chain(&self.dynamic);
-        let forwards: Vec<_> = all.cloned().collect();
-        let gateway = if self.gateway_ports { Gateway::Everybody } else { Gateway::Loopback };
-        let failing = match (self.exit_on_forward_failure, self.no_shell) {
-            (true, _) => Failing::GivesUp,
-            (false, true) => Failing::GivesUpLast,
-            (false, false) => Failing::Warns,
-        };
-        (!forwards.is_empty()).then_some(Wanted { plan: ForwardPlan { forwards, gateway }, failing })
+    /// What there is to forward by the command line and, behind it, the host's configuration.
+    pub(super) fn wanted(&self, host: &HostConfig) -> Wanted {
+        let mut wanted = Wanted::configured(host);
+        let all = self.local.iter().chain(&self.remote).chain(&self.dynamic).cloned();
+        wanted.plan.forwards = all.chain(wanted.plan.forwards).collect();
+        if self.gateway_ports {
+            wanted.plan.gateway = Gateway::Everybody;
+        }
+        if self.exit_on_forward_failure {
+            wanted.failing = Failing::GivesUp;
+        }
+        wanted
     }
 }
 
@@ -67,6 +71,27 @@ impl ForwardArgs {
 pub(super) struct Wanted {
     pub(super) plan: ForwardPlan,
     pub(super) failing: Failing,
+}
+
+impl Wanted {
+    /// What a host's configuration wants forwarded.
+    pub(super) fn configured(host: &HostConfig) -> Self {
+        let is_on = |keyword| host.flag(keyword) == Some(true);
+        let gateway = if is_on(Keyword::GATEWAY_PORTS) { Gateway::Everybody } else { Gateway::Loopback };
+        let failing = if is_on(Keyword::EXIT_ON_FORWARD_FAILURE) { Failing::GivesUp } else { Failing::Warns };
+        Self { plan: ForwardPlan { forwards: configured::forwards(host), gateway }, failing }
+    }
+
+    /// Whether there is nothing to forward.
+    pub(super) fn is_empty(&self) -> bool {
+        self.plan.forwards.is_empty()
+    }
+
+    /// The same where forwards are all that there is: without any, it ends.
+    pub(super) fn alone(self) -> Self {
+        let failing = if self.failing == Failing::Warns { Failing::GivesUpLast } else { self.failing };
+        Self { failing, ..self }
+    }
 }
 
 /// What follows where a forward can't be set up.

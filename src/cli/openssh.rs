@@ -2,7 +2,6 @@
 //! as `ssh` is the same.
 
 mod args;
-mod forwards;
 mod print;
 mod query;
 
@@ -23,6 +22,7 @@ use super::{
     context::Context,
     error::{Error, Kind},
     exit::Exit,
+    forward::Wanted,
     load,
     session::{self, Asked, Input},
     sign_in::{self, Access, Password, Plain, SignInArgs},
@@ -33,7 +33,7 @@ use crate::{
     event,
     forward::Place,
     natmap::{BackendPort, InstanceSet, one_per_instance},
-    openssh_config::{AgentSocket, HostConfig, Keyword},
+    openssh_config::{HostConfig, Keyword},
     ssh::shell::{ShellEnd, Start},
 };
 
@@ -183,7 +183,7 @@ async fn run(context: &Context, arguments: &Arguments, target: Option<&OsStr>) -
             .map_err(|error: crate::forward::ForwardError| Error::from_chain(Kind::Usage, &error))?;
         context.unless_interrupted(session::stdio(&client, &destination, &place)).await
     } else if host.session_type() == Some("none") {
-        let wanted = forwards::wanted(&host).unwrap_or_default();
+        let wanted = Wanted::configured(&host);
         session::forward_only(context, &client, &destination, &wanted).await
     } else {
         let env = environment.map(|env| env.to_vec()).unwrap_or_default();
@@ -215,14 +215,7 @@ fn asked(
         Some(true) => Input::None,
         _ => Input::Ours,
     };
-    let mut asked = Asked::new(context, start, session::Wish::Unsaid.or(host), input, host, env);
-    asked.agent = match &host.forward_agent {
-        AgentSocket::None => None,
-        AgentSocket::Environment => context.config.agent_socket.clone(),
-        AgentSocket::Path(path) => Some(path.into()),
-    };
-    asked.forwards = forwards::wanted(host);
-    Ok(asked)
+    Ok(Asked::new(context, start, session::Wish::Unsaid.or(host), input, host, env))
 }
 
 /// The command: words joined with blanks, for the shell over there to take apart again.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     event::TerminalSize,
     forward::Place,
-    openssh_config::{HostConfig, Terminal},
+    openssh_config::{AgentSocket, HostConfig, Terminal},
     ssh::{
         Client, Destination, Forwards, Session,
         pty::Modes,
@@ -42,7 +42,7 @@ pub(super) struct Asked {
     /// The agent that the instance may use.
     pub(super) agent: Option<PathBuf>,
     /// What is forwarded beside it.
-    pub(super) forwards: Option<Wanted>,
+    pub(super) forwards: Wanted,
     /// A command to run here once signed in (`LocalCommand`).
     pub(super) local_command: Option<String>,
     /// What to say where the connection is lost.
@@ -85,8 +85,12 @@ impl Asked {
             request,
             pty,
             input,
-            agent: None,
-            forwards: None,
+            agent: match &host.forward_agent {
+                AgentSocket::None => None,
+                AgentSocket::Environment => context.config.agent_socket.clone(),
+                AgentSocket::Path(path) => Some(path.into()),
+            },
+            forwards: Wanted::configured(host),
             local_command: host.local_command.clone(),
             come_back: None,
         }
@@ -112,13 +116,12 @@ pub(super) async fn session(
     }
     let come_back = asked.come_back.take();
     let notices = Notices::new(context);
-    let forwards = match asked.forwards.take() {
-        Some(wanted) => {
-            let beside = destination.apart();
-            let opening = forward::open(context, client, &beside, &wanted, &notices);
-            Some(context.unless_interrupted(opening).await?)
-        }
-        None => None,
+    let forwards = if asked.forwards.is_empty() {
+        None
+    } else {
+        let beside = destination.apart();
+        let opening = forward::open(context, client, &beside, &asked.forwards, &notices);
+        Some(context.unless_interrupted(opening).await?)
     };
     let end = {
         let list = forwards.as_ref().map(|forwards| Box::new(forwards.list()) as shell::List);

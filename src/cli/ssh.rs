@@ -84,11 +84,11 @@ pub(super) async fn run(context: &Context, mut args: SshArgs) -> Result<Exit, Er
     let Reached { client, destination, host, environment } = reach(context, &args, &loaded, &set).await?;
     let ended = if let Some(place) = &args.forward.stdio {
         context.unless_interrupted(session::stdio(&client, &destination, place)).await
-    } else if args.forward.no_shell {
+    } else if args.forward.no_shell || (given.is_none() && host.session_type() == Some("none")) {
         if args.forward.forward_agent {
             context.ui.warn("-A takes the agent to a shell or command, and with -N there is none");
         }
-        let wanted = args.forward.wanted().unwrap_or_default();
+        let wanted = args.forward.wanted(&host).alone();
         session::forward_only(context, &client, &destination, &wanted).await
     } else {
         let asked = asked(context, &args, given, &host, environment)?;
@@ -123,7 +123,8 @@ fn asked(
         (false, 1) => Wish::Wanted,
         (false, 2..) => Wish::Forced,
     };
-    let input = if args.no_input { Input::None } else { Input::Ours };
+    let no_input = args.no_input || host.flag(Keyword::STDIN_NULL) == Some(true);
+    let input = if no_input { Input::None } else { Input::Ours };
     // What the configuration sets wins over what is always sent.
     let is_new = |(name, _): &&(String, String)| !environment.iter().any(|(there, _)| there == name);
     let locale: Vec<_> = context.config.locale.iter().filter(is_new).cloned().collect();
@@ -135,7 +136,7 @@ fn asked(
             context.ui.warn("there is no agent to take along (SSH_AUTH_SOCK is not set)");
         }
     }
-    asked.forwards = args.forward.wanted();
+    asked.forwards = args.forward.wanted(host);
     asked.come_back = Some(again());
     Ok(asked)
 }

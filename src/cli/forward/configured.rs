@@ -1,27 +1,16 @@
-//! Forwards as a configuration has them, for a session to set up.
+//! Forwards as a host's configuration has them.
 
 use crate::{
-    cli::forward::{Failing, Wanted},
     forward::{BindAddress, Forward, Listen, Place, Side, To},
     openssh_config::{self as config, HostConfig, Keyword},
-    ssh::{ForwardPlan, Gateway},
 };
 
-/// What a host's configuration wants forwarded, if anything.
-pub(super) fn wanted(host: &HostConfig) -> Option<Wanted> {
+/// `LocalForward`, `DynamicForward` and `RemoteForward`.
+pub(super) fn forwards(host: &HostConfig) -> Vec<Forward> {
     let local = host.forwards(Keyword::LOCAL_FORWARD).map(|forward| converted(forward, Side::Local));
     let dynamic = host.forwards(Keyword::DYNAMIC_FORWARD).map(|forward| converted(forward, Side::Local));
     let remote = host.forwards(Keyword::REMOTE_FORWARD).map(|forward| converted(forward, Side::Remote));
-    let forwards: Vec<_> = local.chain(dynamic).chain(remote).collect();
-    let gateway = match host.flag(Keyword::GATEWAY_PORTS) {
-        Some(true) => Gateway::Everybody,
-        _ => Gateway::Loopback,
-    };
-    let failing = match host.flag(Keyword::EXIT_ON_FORWARD_FAILURE) {
-        Some(true) => Failing::GivesUp,
-        _ => Failing::Warns,
-    };
-    (!forwards.is_empty()).then_some(Wanted { plan: ForwardPlan { forwards, gateway }, failing })
+    local.chain(dynamic).chain(remote).collect()
 }
 
 fn converted(forward: &config::Forward, side: Side) -> Forward {
