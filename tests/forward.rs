@@ -413,6 +413,20 @@ async fn forwarding_alone_says_where_and_ends_with_the_session() {
     assert_eq!(child.0.wait().unwrap().code(), Some(255));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_configuration_forwards_is_forwarded_too() {
+    let program = Program::new(&[]);
+    let port = echo().await;
+    let socket = program.server.dir().join("forwarded");
+    let config = format!("SessionType none\nLocalForward {} 127.0.0.1:{port}\n", socket.display());
+    let config = program.here.file("config", config);
+    let mut command = program.command(&["-F", &config], &[]);
+    let mut child = Running(command.stderr(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("forwarding ")));
+    echoed(UnixStream::connect(&socket).await.unwrap(), &data(9, 500_000)).await;
+}
+
 #[test]
 fn a_forward_that_fails_ends_it_only_where_that_is_wanted() {
     let program = Program::new(&["AllowTcpForwarding no"]);
