@@ -1,7 +1,5 @@
 //! The forwards of `vmssh ssh`: what was asked for, and what is said of them.
 
-mod configured;
-
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -76,10 +74,12 @@ pub(super) struct Wanted {
 impl Wanted {
     /// What a host's configuration wants forwarded.
     pub(super) fn configured(host: &HostConfig) -> Self {
+        let kinds = [Keyword::LOCAL_FORWARD, Keyword::DYNAMIC_FORWARD, Keyword::REMOTE_FORWARD];
+        let forwards = kinds.into_iter().flat_map(|kind| host.forwards(kind)).cloned().collect();
         let is_on = |keyword| host.flag(keyword) == Some(true);
         let gateway = if is_on(Keyword::GATEWAY_PORTS) { Gateway::Everybody } else { Gateway::Loopback };
         let failing = if is_on(Keyword::EXIT_ON_FORWARD_FAILURE) { Failing::GivesUp } else { Failing::Warns };
-        Self { plan: ForwardPlan { forwards: configured::forwards(host), gateway }, failing }
+        Self { plan: ForwardPlan { forwards, gateway }, failing }
     }
 
     /// Whether there is nothing to forward.

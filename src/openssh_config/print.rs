@@ -1,11 +1,11 @@
 //! Settings as `ssh -G` prints them.
 
 use super::{
-    forward::{Forward, Listen, To},
     keyword::{Keyword, Kind},
     settings::HostConfig,
     value::Value,
 };
+use crate::forward::{BindAddress, Forward, Listen, Place, To};
 
 impl HostConfig {
     /// The values that something sets, as `ssh -G` prints them: a keyword in lower case and its value, paths and tokens
@@ -52,12 +52,13 @@ fn text(kind: Kind, value: &Value) -> String {
 fn forward_text(forward: &Forward) -> String {
     let listen = match &forward.listen {
         Listen::Socket(path) => path.clone(),
-        Listen::Port { bind: None, port } => port.to_string(),
-        Listen::Port { bind: Some(bind), port } => format!("[{bind}]:{port}"),
+        Listen::Port { at: BindAddress::Unsaid, port } => port.to_string(),
+        Listen::Port { at: BindAddress::All, port } => format!("[*]:{port}"),
+        Listen::Port { at: BindAddress::Given(address), port } => format!("[{address}]:{port}"),
     };
     match &forward.to {
-        None => listen,
-        Some(To::Socket(path)) => format!("{listen} {path}"),
-        Some(To::Port { host, port }) => format!("{listen} [{host}]:{port}"),
+        To::Socks => listen,
+        To::Fixed(Place::Socket(path)) => format!("{listen} {path}"),
+        To::Fixed(Place::Port { host, port }) => format!("{listen} [{host}]:{port}"),
     }
 }

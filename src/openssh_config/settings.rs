@@ -6,13 +6,12 @@ use super::{
     algorithm::{AlgorithmList, assemble},
     error::{ConfigError, Place},
     expand::{self, Tokens},
-    forward::Forward,
     jump::Jump,
     keyword::{Keyword, Kind, Standing},
     lookup::{HostNameUse, Lookup, host_name},
     value::Value,
 };
-use crate::pattern;
+use crate::{forward::Forward, pattern};
 
 /// SSH's own port.
 const SSH_PORT: u16 = 22;

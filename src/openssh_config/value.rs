@@ -1,11 +1,11 @@
 //! Values: what is written behind a keyword, read by what the keyword takes.
 
 use super::{
-    forward::Forward,
     jump::Jump,
     keyword::{Keyword, Kind},
     lex,
 };
+use crate::forward::Forward;
 
 /// A value that has been read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,14 +37,14 @@ pub(super) fn read(keyword: Keyword, rest: &str) -> Result<Value, String> {
     let arguments = lex::arguments(rest).ok_or_else(|| format!("a quote behind {name} is never closed"))?;
     match kind {
         Kind::Forwards => {
-            let forward = Forward::parse(&arguments)?;
-            match (keyword, &forward.to) {
-                (Keyword::LOCAL_FORWARD, None) => Err(format!("{name} does not say where to")),
-                (Keyword::DYNAMIC_FORWARD, Some(_)) => {
-                    Err(format!("{name} goes where each connection asks for, and takes no place to go to"))
-                }
-                _ => Ok(Value::Forward(forward)),
-            }
+            // Both halves may stand in one argument or in two (ssh_config(5), LocalForward).
+            let text = arguments.join(":");
+            let forward = match keyword {
+                Keyword::LOCAL_FORWARD => Forward::local(&text),
+                Keyword::REMOTE_FORWARD => Forward::remote(&text),
+                _ => Forward::dynamic(&text),
+            };
+            forward.map(Value::Forward).map_err(|error| error.to_string())
         }
         Kind::List | Kind::Gathered if arguments.is_empty() => Err(format!("{name} has no value")),
         Kind::List if arguments.len() > 1 && arguments.iter().any(|a| a.eq_ignore_ascii_case("none")) => {
