@@ -1,5 +1,7 @@
 //! Keys and certificates in files.
 
+mod padded;
+
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -302,6 +304,10 @@ fn is_short(error: &KeyError) -> bool {
 
 /// A container that was cut off gives the same error as a short number, and has no end.
 fn short_or_cut(text: &str) -> Parsed {
+    let mended = padded::padded(text).and_then(|text| decode_secret_key(&text, None).ok());
+    if let Some(key) = mended {
+        return Parsed::Open(Box::new(key));
+    }
     if text.contains("-----END OPENSSH") { Parsed::Short } else { Parsed::Not("it is cut off".into()) }
 }
 
