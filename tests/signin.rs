@@ -22,6 +22,8 @@ mod pty;
 mod questions;
 #[path = "signin/security_keys.rs"]
 mod security_keys;
+#[path = "support/ssh_agent.rs"]
+mod ssh_agent;
 #[path = "support/sshd.rs"]
 mod sshd;
 #[path = "signin/steps.rs"]
@@ -31,11 +33,12 @@ use std::{
     collections::VecDeque,
     fs, io,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
+use ssh_agent::Agent;
 use sshd::{TestSshd, endpoint, keygen, run};
 use vmssh::{
     event::{Failure, Stage},
@@ -167,37 +170,4 @@ fn stranger(dir: &Path, name: &str) -> PathBuf {
     let path = dir.join(name);
     keygen(&["-t", "ed25519", "-N", "", "-C", name, "-f", text(&path)]);
     path
-}
-
-/// An ssh-agent of the test's own.
-struct Agent {
-    child: Child,
-    socket: PathBuf,
-}
-
-impl Agent {
-    fn start(dir: &Path) -> Self {
-        let socket = dir.join("agent.sock");
-        let mut agent = Command::new("ssh-agent");
-        let child = agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
-        let end = Instant::now() + LIMIT;
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            assert!(Instant::now() < end, "ssh-agent does not answer");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Self { child, socket }
-    }
-
-    fn add(&self, key: &Path) {
-        let mut add = Command::new("ssh-add");
-        let status = add.arg("-q").arg(key).env("SSH_AUTH_SOCK", &self.socket).status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -14,6 +14,8 @@ mod auth;
 mod command;
 #[path = "sshd/host_key.rs"]
 mod host_key;
+#[path = "support/ssh_agent.rs"]
+mod ssh_agent;
 #[path = "support/sshd.rs"]
 mod sshd;
 #[path = "sshd/stages.rs"]
@@ -24,7 +26,6 @@ use std::{
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };

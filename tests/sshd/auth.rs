@@ -3,6 +3,7 @@
 use russh::{MethodKind, MethodSet, server::Response};
 
 use super::*;
+use crate::ssh_agent::Agent;
 
 #[tokio::test]
 async fn a_key_that_is_not_authorized_says_what_was_tried() {
@@ -180,39 +181,6 @@ async fn a_key_and_then_a_password() {
     options.password = PasswordUse::Given("correct horse".into());
     if let Err(failure) = try_connect(&server, options).await {
         panic!("{failure}\n{}", server.log());
-    }
-}
-
-/// An ssh-agent of the test's own.
-struct Agent {
-    child: Child,
-    socket: PathBuf,
-}
-
-impl Agent {
-    fn start(dir: &Path) -> Self {
-        let socket = dir.join("agent.sock");
-        let mut agent = Command::new("ssh-agent");
-        let child = agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
-        let end = Instant::now() + Duration::from_secs(20);
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            assert!(Instant::now() < end, "ssh-agent does not answer");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Self { child, socket }
-    }
-
-    fn add(&self, key: &Path) {
-        let mut add = Command::new("ssh-add");
-        let status = add.arg("-q").arg(key).env("SSH_AUTH_SOCK", &self.socket).status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
