@@ -133,6 +133,11 @@ fn new_keys_are_filed_where_ssh_files_them() {
     front.run(&[&plain[..], &["box", "true"]].concat()).expect_status(0);
     assert!(fs::read_to_string(&file).unwrap().starts_with(&format!("[127.0.0.1]:{port} ssh-ed25519 ")));
     front.run(&["-o", "BatchMode=yes", "box", "true"]).expect_status(0);
+    fs::write(&file, "").unwrap();
+    let hashed = ["-o", "HashKnownHosts=yes", "-o", "StrictHostKeyChecking=no"];
+    front.run(&[&hashed[..], &["box", "true"]].concat()).expect_status(0);
+    assert!(fs::read_to_string(&file).unwrap().starts_with("|1|"));
+    front.run(&["-o", "BatchMode=yes", "box", "true"]).expect_status(0);
     let nowhere = ["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no"];
     front.run(&[&nowhere[..], &["box", "true"]].concat()).expect_status(0);
 }

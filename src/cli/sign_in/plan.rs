@@ -118,9 +118,7 @@ impl Planner<'_> {
                 .connect_timeout
                 .or_else(|| config.connect_timeout())
                 .unwrap_or(super::CONNECT_TIMEOUT),
-            // `HashKnownHosts` is about OpenSSH's files; Debian sets it for all users. In vmssh's own file names
-            // say which instance it was.
-            name_hashing: if self.args.hash { NameHashing::Always } else { NameHashing::AsTheFile },
+            name_hashing: self.name_hashing(config),
             scale_set: self.scale_set.clone(),
         })
     }
@@ -228,6 +226,13 @@ impl Planner<'_> {
             host_keys: list(Keyword::HOST_KEY_ALGORITHMS, Algorithms::keys)?,
             signatures: list(Keyword::PUBKEY_ACCEPTED_ALGORITHMS, Algorithms::signatures)?,
         })
+    }
+
+    /// `HashKnownHosts` is about OpenSSH's files, and Debian sets it for all users. In vmssh's own file names say
+    /// which instance it was, unless `--hash` wants otherwise.
+    fn name_hashing(&self, config: &HostConfig) -> NameHashing {
+        let configured = self.filing == Filing::AsSsh && config.flag(Keyword::HASH_KNOWN_HOSTS) == Some(true);
+        if self.args.hash || configured { NameHashing::Always } else { NameHashing::AsTheFile }
     }
 
     /// `idle`: after so long without traffic the load balancer forgets the connection.
